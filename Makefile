@@ -181,6 +181,7 @@ test-issuers: $(VENV)/.complete assets $(NODE_ASSETS) ## certificates by cert-ma
 	$(call step,issuers: HTTP-01,E2E_ISSUERS=1 $(E2E_PYTEST) tests/e2e/test_http01.py -s --junitxml=$(REPORTS)/issuers-http01.xml $(ARGS))
 
 e2e-verify: $(VENV)/.complete assets $(NODE_ASSETS) ## decco verify with Envoy Gateway, with each sabotage, and with Traefik
+	@$(BIN)/python -m testbed.certmanager >/dev/null
 	$(call step,e2e: verify,$(E2E_PYTEST) tests/verify -s --junitxml=$(REPORTS)/e2e-verify.xml $(ARGS))
 	$(call step,e2e: verify by ingress,E2E_BACKEND=ingress $(E2E_PYTEST) tests/verify/test_verify.py -s --junitxml=$(REPORTS)/e2e-verify-ingress.xml $(ARGS))
 

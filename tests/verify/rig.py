@@ -15,13 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from testbed import cluster as clusters
+from testbed.certmanager import CertManager
 from testbed.cluster import Backend, Cluster
 from testbed.controller import Controller
 from testbed.dns.bind import Bind
 from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
 from testbed.enforcer import Enforcer
 from testbed.images import catalog
+from testbed.node.config import BOX
+from tests.issuers.world import documented
 
 DOMAIN = "verify.decco.test"
 LABEL = "verify.decco.platform9.com/run"
@@ -55,7 +60,8 @@ class Rig:
         }
         # A server that answers again is tried soon, so that a Space with records does not stay for minutes.
         soon = {"DECCO_DNS__RETRY_MAX_SECONDS": "3"}
-        return {**self.cluster.settings, **soon, "DECCO_DNS__PROVIDERS": json.dumps([provider])}
+        more = {"DECCO_DNS__PROVIDERS": json.dumps([provider]), "DECCO_ISOLATION__SANDBOXES": json.dumps([BOX])}
+        return {**self.cluster.settings, **soon, **more}
 
     @contextlib.contextmanager
     def controller(self, more: Mapping[str, str] | None = None) -> Iterator[Controller]:
@@ -127,6 +133,10 @@ def rig(backend: Backend) -> Iterator[Rig]:
         assert node is not None
         node.load(image.archive)
         pods = [node.box.addresses.pods]
+        runtime_class = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": BOX}}
+        cluster.kubectl("create", "-f", "-", input=json.dumps({**runtime_class, "handler": BOX}))
+        stack.enter_context(CertManager(node.cp, f"{HOST}:{names.port}", gateways=False))
+        cluster.kubectl("create", "-f", "-", input=yaml.safe_dump_all(documented("cert-manager-in-spaces")))
         enforcer = Enforcer(node.cp.processes, node.cp.kubeconfig, pods, netns=node.box.network)
         stack.enter_context(enforcer)
         yield Rig(cluster, names, folder, image.reference, enforcer)

@@ -10,9 +10,10 @@ from decco.objects import Obj
 from decco.verify.names import Names
 
 TENANT_RULES: list[Obj] = [
-    {"apiGroups": [""], "resources": ["configmaps", "services", "secrets", "namespaces"], "verbs": ["*"]},
+    {"apiGroups": [""], "resources": ["configmaps", "services", "secrets", "namespaces", "pods"], "verbs": ["*"]},
     {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "networkpolicies"], "verbs": ["*"]},
     {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["*"], "verbs": ["*"]},
+    {"apiGroups": ["gateway.envoyproxy.io"], "resources": ["*"], "verbs": ["*"]},
     {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["*"]},
 ]
 """What a tenant may write in its Space: wide, so that only a policy refuses."""

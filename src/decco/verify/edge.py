@@ -37,13 +37,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``host`` None: the server name. ``server`` "": no server name is sent."""
+    """``host`` None: the server name. ``server`` "": no server name is sent. ``seconds``: limit for the answer."""
 
     server: str
     path: str = "/"
     host: str | None = None
     method: str = "GET"
     body: str = ""
+    seconds: float = SECONDS
 
     def encoded(self) -> bytes:
         host = self.host if self.host is not None else self.server
@@ -58,10 +59,10 @@ async def send(address: str, request: Request, trust: ssl.SSLContext | None, por
     """One request; without ``trust`` in plain text to port 80, or to ``port``. Raises Refused."""
     port = port if port is not None else (HTTPS if trust is not None else HTTP)
     try:
-        async with asyncio.timeout(SECONDS), opened(address, port, request.server, trust) as (reader, writer):
+        async with asyncio.timeout(request.seconds), opened(address, port, request.server, trust) as (reader, writer):
             return await ask(reader, writer, request)
     except TimeoutError as error:
-        raise Refused(f"no answer within {SECONDS:g} s") from error
+        raise Refused(f"no answer within {request.seconds:g} s") from error
     except (OSError, ssl.SSLError, http.client.HTTPException) as error:
         raise Refused(_words(error)) from error
 

@@ -9,8 +9,12 @@ from decco.objects import Obj, labels_of
 
 LABEL = "verify.decco.platform9.com/run"
 """On every object that a run makes, with the run's id."""
-SPACES = ("a", "b", "c", "d")
-"""a and d are of one project, b of another, c of none."""
+SPACES = ("a", "b", "c", "d", "e", "f", "g")
+"""a and d are of one project, b of another, the rest of none. e has further names over HTTPS and declares its egress, f
+has limits, g an isolation.
+"""
+ISSUED = "h"
+"""A Space whose certificates come from an issuer; only where there is cert-manager."""
 PROJECTS = {"a": "one", "d": "one", "b": "two"}
 DEFAULT_DOMAIN = "decco-verify.test"
 """Without DNS providers the names are only sent to the edge, never resolved."""
@@ -61,6 +65,27 @@ class Names:
     def extra(self) -> str:
         """A host name of Space a outside of its FQDN."""
         return f"verify-{self.run}-extra.{self.domain}"
+
+    @property
+    def further(self) -> str:
+        """A name of Space e outside of its FQDN, over HTTPS."""
+        return f"verify-{self.run}-shop.{self.domain}"
+
+    @property
+    def wildcard(self) -> str:
+        """Another one, for one label below ``wild``."""
+        return f"*.{self.wild}"
+
+    @property
+    def wild(self) -> str:
+        return f"verify-{self.run}-any.{self.domain}"
+
+    def space_of(self, host: str) -> str:
+        """The Space whose name this is; "a" for names of none."""
+        if host == self.further or host.endswith(f".{self.wild}"):
+            return "e"
+        words = (*SPACES, ISSUED)
+        return next((word for word in words if f".{host}".endswith(f".{self.fqdn(word)}")), "a")
 
     @property
     def outside(self) -> str:

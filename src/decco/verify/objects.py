@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from decco.api.types import Isolation
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
     API_VERSION,
@@ -17,8 +18,8 @@ from decco.objects import (
     Resource,
 )
 from decco.verify import pods
-from decco.verify.material import BILLING, Material
-from decco.verify.names import Names
+from decco.verify.material import BILLING, TLS_SPACES, Material
+from decco.verify.names import ISSUED, Names
 from decco.verify.pki import Leaf
 
 PODS = Resource("", "v1", "pods", "Pod")
@@ -48,7 +49,50 @@ WEB, LONGER, REWRITTEN, TCP, EXTRA, PRIVATE, LISTED, METRICS, UNDECLARED = (
 OPEN_PORT, CLOSED_PORT = 8080, 8081
 """Ports of the canary: its NetworkPolicy allows the first."""
 CANARY = "canary"
+SHARE = 20
+"""Percent of the requests to the endpoint shared that the App share gets."""
 HTTP_PATH = "/verify"
+
+
+LIMITED_BYTES = 4096
+REQUEST_SECONDS, IDLE_SECONDS = 4, 2
+RATE = 60
+CONNECTIONS = 4
+LIMITS: Obj = {
+    "requestBody": f"{LIMITED_BYTES // 1024}Ki",
+    "requestRate": {"requests": RATE, "unit": "Minute"},
+    "connections": CONNECTIONS,
+    "timeouts": {"request": f"{REQUEST_SECONDS}s", "idle": f"{IDLE_SECONDS}s"},
+}
+"""Of Space f. pods.SLOW and DRIPS are between and beyond the two times."""
+
+
+POD_METADATA: Obj = {
+    "labels": {"team": "verify"},
+    "annotations": {"note": "kept"},
+}
+"""Of the App timed."""
+
+
+def limited_endpoints() -> list[Obj]:
+    """Of the App limited in Space f."""
+    return [
+        {"name": "limited", "port": WEB, "httpPath": "/limited", "rewritePath": "/"},
+        {"name": "rated", "port": LONGER, "httpPath": "/rated", "rewritePath": "/"},
+        {"name": "counted", "port": TCP},
+    ]
+
+
+def timed_endpoints() -> list[Obj]:
+    """Of the App timed in Space e: two with timeouts, and the same without."""
+    timeouts = {"request": "10s", "idle": "1s"}
+    return [
+        {"name": "timed", "port": WEB, "httpPath": "/timed", "rewritePath": "/", "timeouts": {"request": "1s"}},
+        {"name": "calm", "port": LONGER, "httpPath": "/calm", "rewritePath": "/", "timeouts": timeouts},
+        {"name": "untimed", "port": REWRITTEN, "httpPath": "/untimed", "rewritePath": "/"},
+        {"name": "idle", "port": TCP, "timeouts": {"idle": f"{IDLE_SECONDS}s"}},
+        {"name": "lasting", "port": EXTRA},
+    ]
 
 
 def endpoints(names: Names, space: str) -> list[Obj]:
@@ -56,6 +100,13 @@ def endpoints(names: Names, space: str) -> list[Obj]:
     web = {"name": "web", "port": WEB, "httpPath": HTTP_PATH}
     if space == "d":
         return [web]
+    if space == "e":
+        return [
+            web,
+            {"name": "paths", "port": LONGER, "httpPaths": [{"path": "/one", "rewritePath": "/"}, {"path": "/two"}]},
+            {"name": "named", "port": REWRITTEN, "httpPath": "/named", "httpHostnames": [names.further]},
+            {"name": "shared", "port": EXTRA, "httpPath": "/shared"},
+        ]
     tcp = {"name": "tcp", "port": TCP, "createDnsRecord": True}
     private = {"name": "private", "port": PRIVATE, "verifyTcpClientCert": True}
     metrics = {"name": "metrics", "port": METRICS, "isMetricsEndpoint": True}
@@ -74,15 +125,26 @@ def endpoints(names: Names, space: str) -> list[Obj]:
 
 
 def space(names: Names, word: str) -> Obj:
-    spec: Obj = {"domainName": names.domain, "httpCertSecretName": names.secret(f"{word}-http")}
+    spec: Obj = {"domainName": names.domain}
+    if word != ISSUED:
+        spec["httpCertSecretName"] = names.secret(f"{word}-http")
     if (project := names.project(word)) is not None:
         spec["project"] = project
-    if word != "d":
+    if word in TLS_SPACES:
         spec["tcpCertAndCaSecretName"] = names.secret(f"{word}-tcp")
     if word == "a":
         spec["hostnames"] = [names.extra]
     if word == "b":
         spec["encryptHttp"] = True
+    if word == "e":
+        spec["egressPolicy"] = "Declared"
+        spec["httpHostnames"] = [
+            {"name": name, "certSecretName": secret} for name, secret in further_secrets(names).items()
+        ]
+    if word == "f":
+        spec["limits"] = LIMITS
+    if word == "g":
+        spec["isolation"] = Isolation.USER_NAMESPACE.value
     meta = {"name": names.space(word), "labels": names.labels}
     return {"apiVersion": API_VERSION, "kind": SPACES.kind, "metadata": meta, "spec": spec}
 
@@ -106,8 +168,25 @@ def encoded(data: Mapping[str, bytes]) -> dict[str, str]:
     return {key: base64.b64encode(value).decode() for key, value in data.items()}
 
 
+def decoded(secret: Obj) -> dict[str, bytes]:
+    return {key: base64.b64decode(value) for key, value in secret["data"].items()}
+
+
 def shared_secrets(names: Names, material: Material) -> list[Obj]:
     """Those that the Spaces name."""
+    further = further_secrets(names)
+    return [
+        *(secret(names, further[name], leaf, names.fqdn("e")) for name, leaf in material.further.items()),
+        *_of_spaces(names, material),
+    ]
+
+
+def further_secrets(names: Names) -> dict[str, str]:
+    """Name of httpHostnames -> its Secret."""
+    return {names.further: names.secret("e-shop"), names.wildcard: names.secret("e-any")}
+
+
+def _of_spaces(names: Names, material: Material) -> list[Obj]:
     return [
         secret(names, names.secret(f"{word}-{kind}"), leaf, names.fqdn(word))
         for kind, leaves in (("http", material.web), ("tcp", material.tcp))

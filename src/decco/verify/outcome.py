@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ from decco.kube.errors import KubeError, NotFound
 T = TypeVar("T")
 
 POLL_SECONDS = 0.3
+STRETCH: ContextVar[float] = ContextVar("stretch", default=1.0)
+"""By how much all limits of a run are longer than written, for clusters that are slow."""
 
 
 class Outcome(StrEnum):
@@ -32,12 +35,14 @@ class NotTested(Exception):
     """It could not be tried; the text is the reason."""
 
 
-async def eventually(check: Callable[[], Awaitable[T]], seconds: float) -> T:
+async def eventually(check: Callable[[], Awaitable[T]], seconds: float, *, stretched: bool = True) -> T:
     """The result of ``check`` as soon as it does not raise Failed; after ``seconds`` its last Failed is raised.
+    ``stretched``: as far as the user's patience goes.
 
     An object that does not exist, and an API server that does not answer, count as Failed meanwhile.
     """
     loop = asyncio.get_running_loop()
+    seconds *= STRETCH.get() if stretched else 1.0
     deadline = loop.time() + seconds
     while True:
         try:

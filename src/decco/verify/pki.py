@@ -26,6 +26,7 @@ class Leaf:
     key: bytes
     ca: bytes
     digest: str
+    serial: int = 0
 
     @property
     def data(self) -> dict[str, bytes]:
@@ -43,6 +44,20 @@ class Authority:
         builder = _builder(self._name, self._name, self._key, now - DAY, now + DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         self.cert = builder.sign(self._key, hashes.SHA256()).public_bytes(_PEM)
+
+    @property
+    def key(self) -> bytes:
+        return _pem(self._key)
+
+    def revoked(self, *serials: int) -> bytes:
+        """A list of revoked certificates (CRL), PEM."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        builder = builder.last_update(now - DAY).next_update(now + DAY)
+        for serial in serials:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - timedelta(hours=1))
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(_PEM)
 
     def leaf(self, *names: str, common_name: str = "", starts: timedelta = -DAY, ends: timedelta = DAY) -> Leaf:
         """A certificate for servers and clients; ``starts`` and ``ends`` count from now."""
@@ -70,6 +85,11 @@ def context(client: Leaf | None = None) -> ssl.SSLContext:
 
 def digest(der: bytes) -> str:
     return sha256(der).hexdigest()
+
+
+def digest_of_pem(cert: bytes) -> str:
+    """Of the first certificate in it."""
+    return digest(x509.load_pem_x509_certificate(cert).public_bytes(serialization.Encoding.DER))
 
 
 def _name(text: str) -> x509.Name:
@@ -107,6 +127,10 @@ def _leaf(
         sans = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         builder = builder.add_extension(sans, critical=False)
     cert = builder.sign(signer, hashes.SHA256())
-    private = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     pem = cert.public_bytes(_PEM)
-    return Leaf(pem, private, ca or pem, digest(cert.public_bytes(serialization.Encoding.DER)))
+    der = cert.public_bytes(serialization.Encoding.DER)
+    return Leaf(pem, _pem(key), ca or pem, digest(der), cert.serial_number)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from decco.verify.groups import (
+    certificates,
+    declared,
     deletion,
     dns,
     egress,
     isolation,
+    levels,
+    limits,
     mtls,
     names,
     renewal,
@@ -17,6 +21,7 @@ from decco.verify.groups import (
     secrets,
     setup,
     tenancy,
+    workload,
 )
 from decco.verify.probe import Probe
 
@@ -26,9 +31,14 @@ PROBES: tuple[Probe, ...] = (
     *names.PROBES,
     *mtls.PROBES,
     *egress.PROBES,
+    *declared.PROBES,
     *isolation.PROBES,
+    *levels.PROBES,
+    *limits.PROBES,
+    *workload.PROBES,
     *secrets.PROBES,
     *renewal.PROBES,
+    *certificates.PROBES,
     *dns.PROBES,
     *repair.PROBES,
     *tenancy.PROBES,

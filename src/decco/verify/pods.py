@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 from decco.objects import Obj
 
-PATHS = ("verify", "verify/longer", "verifyx", "mended", "gone", "elsewhere")
+PATHS = ("verify", "verify/longer", "verifyx", "mended", "gone", "elsewhere", "two", "named", "shared")
 """Below each of these paths every server answers, so that only the edge decides what is reached."""
 USER = 65532
 MEGABYTES = "32Mi"
 _STARTING = ("ContainerCreating", "PodInitializing")
 """What the kubelet gives as the reason while nothing is wrong yet."""
+
+SLOW, DRIPS = "/cgi-bin/slow", "/cgi-bin/drip"
+"""Of every server: an answer after 3 s of silence, and one with a byte every second for 7 s."""
 
 SERVE = """\
 for port in $PORTS; do
@@ -26,7 +29,10 @@ for port in $PORTS; do
   for path in $PATHS; do mkdir -p $root/$path; echo "$NAME $port" > $root/$path/who; done
   printf '#!/bin/sh\\nprintf "Content-Type: text/plain\\\\r\\\\n\\\\r\\\\n"\\n' > $root/cgi-bin/echo
   printf 'echo "$REQUEST_METHOD $REQUEST_URI $HTTP_HOST"\\ncat\\n' >> $root/cgi-bin/echo
-  chmod +x $root/cgi-bin/echo
+  head='printf "Content-Type: text/plain\\r\\n\\r\\n"'
+  printf '%s\\n' '#!/bin/sh' 'sleep 3' "$head" 'echo slow' > $root/cgi-bin/slow
+  printf '%s\\n' '#!/bin/sh' "$head" 'for i in 1 2 3 4 5 6 7; do echo; sleep 1; done' 'echo end' > $root/cgi-bin/drip
+  chmod +x $root/cgi-bin/*
   httpd -p $port -h $root
 done
 trap 'exit 0' TERM

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from decco.kube.errors import Forbidden, KubeError, NotServed
-from decco.verify.outcome import Failed, NotTested, Outcome
+from decco.verify.outcome import STRETCH, Failed, NotTested, Outcome
 from decco.verify.plan import ordered
 from decco.verify.probe import Probe, Result
 from decco.verify.world import World
@@ -52,7 +52,7 @@ async def _one(
         await asyncio.shield(tasks[name])
     loop = asyncio.get_running_loop()
     started = loop.time()
-    outcome, text, message = await _tried(probe, world, min(probe.seconds, deadline - started))
+    outcome, text, message = await _tried(probe, world, min(probe.seconds * STRETCH.get(), deadline - started))
     result = Result(probe, outcome, text, loop.time() - started, message)
     observe(result)
     return result

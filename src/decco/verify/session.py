@@ -20,7 +20,7 @@ from decco.verify.access import Impersonated, roles
 from decco.verify.lock import locked
 from decco.verify.names import DEFAULT_DOMAIN, Names, new_run
 from decco.verify.names import SPACES as WORDS
-from decco.verify.outcome import Outcome
+from decco.verify.outcome import STRETCH, Outcome
 from decco.verify.probe import Result
 from decco.verify.world import World
 from decco.views import running as running_
@@ -29,6 +29,7 @@ from decco.views.preflight.checks import CHECKS
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import ClusterContext
 
+PATIENCE_SECONDS = 90.0
 REMOVAL_SECONDS = 90.0
 """Without that anything goes: a busy cluster takes a minute for a namespace."""
 
@@ -42,7 +43,7 @@ class Options:
     edge: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    patience: float = 90.0
+    patience: float = PATIENCE_SECONDS
     seconds: float = 600.0
 
 
@@ -77,6 +78,7 @@ async def verify(client: Client, settings: Settings, options: Options, progress:
     """One run. Raises VerifyError and KubeError if it cannot begin; what it has made is removed in any case."""
     loop = asyncio.get_running_loop()
     started = loop.time()
+    STRETCH.set(max(1.0, options.patience / PATIENCE_SECONDS))
     names = Names(new_run(), options.domain or _domain(settings), settings.namespace)
     certificates = await asyncio.to_thread(material.make, names)
     async with AsyncExitStack() as stack:

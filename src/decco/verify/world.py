@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from decco.api.conditions import condition_of
+from decco.desired.reasons import ROUTE_NOT_SUPPORTED
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden, NotFound
 from decco.messages import Category, messages
@@ -23,6 +24,13 @@ from decco.verify.objects import PODS, bare_pod
 from decco.verify.outcome import Failed, NotTested, eventually
 
 T = TypeVar("T")
+NO_ACCOUNT = "error looking up service account"
+"""In the refusal of a pod while its namespace is new."""
+
+
+def is_unkept(condition: Obj) -> bool:
+    """Whether a condition says that the edge has no such thing, and serves the rest."""
+    return condition.get("type") == "RoutesReady" and condition.get("reason") == ROUTE_NOT_SUPPORTED
 
 
 @dataclass
@@ -39,7 +47,6 @@ class World:
     image: str
     patience: float
     edge_addresses: tuple[str, ...] = ()
-    opened: set[tuple[Resource, Key]] = field(default_factory=set)
     _once: dict[Hashable, asyncio.Task[Any]] = field(default_factory=dict)
 
     @property
@@ -60,6 +67,12 @@ class World:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def may_lack(self) -> frozenset[Key]:
+        """Spaces and Apps with fields that not every edge has."""
+        e, f = self.names.space("e"), self.names.space("f")
+        return frozenset({Key("", f), *(Key(e, app) for app in ("timed", "share")), Key(f, "limited")})
+
     # The cluster
 
     async def get(self, resource: Resource, name: str, space: str = "") -> Obj:
@@ -77,7 +90,9 @@ class World:
         return [item async for page in pages for item in page.items]
 
     async def ready(self, resource: Resource, key: Key) -> Obj:
-        """The object if it is Ready in its present generation. Raises Failed with its first cause."""
+        """The object if it is Ready in its present generation, or lacks only what not every edge has and it may lack.
+        Raises Failed with its first cause.
+        """
         obj = await self.client.get(resource, key)
         conditions = (obj.get("status") or {}).get("conditions") or []
         seen = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"].get("generation")
@@ -86,9 +101,16 @@ class World:
         if condition_of(obj, "Ready").get("status") == "True":
             return obj
         wrong = [each for each in conditions if each["status"] != "True" and each["type"] != "Ready"]
+        if key in self.may_lack and wrong and all(map(is_unkept, wrong)):
+            return obj
         text = "; ".join(f"{each['type']}: {each['reason']}: {each['message']}" for each in wrong)
         reason = condition_of(obj, "Ready").get("reason", "")
         raise Failed(text or "not Ready", reason if reason in messages(Category.CONDITION) else "")
+
+    async def unkept(self, resource: Resource, key: Key) -> str:
+        """What its edge does not keep of an object, in the words of its condition; "" if it keeps all."""
+        found = condition_of(await self.client.get(resource, key), "RoutesReady")
+        return str(found.get("message")) if is_unkept(found) else ""
 
     async def space_ready(self, space: str) -> Obj:
         return await self.ready(SPACES, Key("", self.names.space(space)))
@@ -108,26 +130,38 @@ class World:
 
     # The edge
 
-    async def addresses(self) -> tuple[str, ...]:
-        """Where clients connect. Raises NotTested if nobody knows."""
+    async def addresses(self, space: str = "a") -> tuple[str, ...]:
+        """Where clients of a Space connect. Raises NotTested if nobody knows."""
         if self.edge_addresses:
             return self.edge_addresses
-        found = (await self.get(SPACES, self.names.space("a"))).get("status", {}).get("addresses") or ()
+        found = (await self.get(SPACES, self.names.space(space))).get("status", {}).get("addresses") or ()
         if not found:
             raise NotTested("the edge has no address in the status of a Space; --edge gives one")
         return tuple(found)
+
+    async def address(self, server: str) -> str:
+        """Where a client of this server name connects; that of Space a for names of no Space."""
+        space = self.names.space_of(server)
+        return await self.once(("address", space), lambda: self._address(space))
+
+    async def _address(self, space: str) -> str:
+        return (await self.addresses(space))[0]
 
     def trust(self, client: str = "") -> ssl.SSLContext:
         """The context of a client with one of the certificates of ``material.clients``, or without."""
         return self.material.contexts[client]
 
     async def ask(self, request: Request, client: str = "") -> Answer:
-        """One request over TLS to the edge's first address. Raises Refused."""
-        return await edge.send((await self.addresses())[0], request, self.trust(client))
+        """One request over TLS to the first address of the edge. Raises Refused."""
+        return await edge.send(await self.address(request.server), request, self.trust(client))
+
+    async def certificate(self, server: str) -> str:
+        """The digest of the certificate that the edge presents to this server name. Raises Refused."""
+        return await edge.certificate(await self.address(server), server, self.trust())
 
     async def ask_plain(self, request: Request) -> Answer:
         """The same in plain text, to port 80."""
-        return await edge.send((await self.addresses())[0], request, None)
+        return await edge.send(await self.address(request.server), request, None)
 
     # Clients in pods
 
@@ -144,7 +178,7 @@ class World:
             try:
                 await self.client.create(PODS, pod)
             except Forbidden as error:
-                if "error looking up service account" not in error.message:
+                if NO_ACCOUNT not in error.message:
                     raise
                 raise Failed(error.message, "verify-pod") from error
 

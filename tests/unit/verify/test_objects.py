@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import cast
 
 from decco.api.reserved_names import is_reserved
 from decco.api.types import AppSpec, SpaceSpec
@@ -10,10 +12,13 @@ from decco.objects import API_VERSION, Obj
 from decco.verify import material, objects, pods
 from decco.verify.access import roles
 from decco.verify.edge import Request, parse
-from decco.verify.names import LABEL, SPACES, Names, new_run
+from decco.verify.groups import setup
+from decco.verify.names import ISSUED, LABEL, SPACES, Names, new_run
 from decco.verify.pki import digest
+from decco.verify.world import World
 
 NAMES = Names("b123456", "decco.test", "decco")
+WORLD = cast("World", SimpleNamespace(names=NAMES, image="image", user=None))
 
 
 def test_names_are_those_of_spaces() -> None:
@@ -28,12 +33,33 @@ def test_spaces_and_apps_are_valid_and_labelled() -> None:
     for word in SPACES:
         space = objects.space(NAMES, word)
         SpaceSpec.model_validate(space["spec"])
-        pod = pods.server("image", "name", [8080], None)
-        app = objects.app(NAMES, word, "web", pod, endpoints=objects.endpoints(NAMES, word))
+        assert labelled(space)
+    for word, name in setup.APPS_OF_THE_RUN:
+        app = setup.app(WORLD, word, name)
         AppSpec.model_validate(app["spec"])
-        for obj in (space, app):
-            assert obj["apiVersion"] == API_VERSION
-            assert obj["metadata"]["labels"] == {LABEL: NAMES.run}
+        assert labelled(app)
+
+
+def labelled(obj: Obj) -> bool:
+    return obj["apiVersion"] == API_VERSION and obj["metadata"]["labels"] == {LABEL: NAMES.run}
+
+
+def test_each_host_name_belongs_to_its_space() -> None:
+    """Each Space may have an edge address of its own."""
+    for word in (*SPACES, ISSUED):
+        assert NAMES.space_of(NAMES.fqdn(word)) == word
+        assert NAMES.space_of(NAMES.host(word, "tcp")) == word
+    assert {NAMES.space_of(name) for name in (NAMES.further, NAMES.wildcard, f"one.{NAMES.wild}")} == {"e"}
+    for name in ("", NAMES.extra, NAMES.wild, f"x{NAMES.fqdn('b')}", f"{NAMES.fqdn('b')}.evil.test", "other.test"):
+        assert NAMES.space_of(name) == "a"
+
+
+def test_each_secret_that_a_space_names_is_made() -> None:
+    made = {each["metadata"]["name"] for each in objects.shared_secrets(NAMES, material.make(NAMES))}
+    for word in SPACES:
+        spec = SpaceSpec.model_validate(objects.space(NAMES, word)["spec"])
+        listed = {each.cert_secret_name for each in spec.http_hostnames}
+        assert {spec.http_cert_secret_name, spec.tcp_cert_and_ca_secret_name, *listed} - {None} <= made
 
 
 def test_everything_has_the_label() -> None:

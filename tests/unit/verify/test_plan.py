@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from decco.messages import Category, Severity, messages
 from decco.verify import report
+from decco.verify.groups.writes import WRITES
 from decco.verify.plan import BY_NAME, GROUPS, PROBES, needed, ordered
 from decco.verify.probe import Probe
 
@@ -63,3 +65,15 @@ def test_the_list_has_each_probe_with_its_code() -> None:
     data = json.loads(report.listing_as_json())
     assert [each["name"] for each in data] == list(BY_NAME)
     assert all(each["promise"] and re.fullmatch(r"DECCO-08\d\d", each["code"]) for each in data)
+
+
+def test_each_policy_is_tried() -> None:
+    """A policy without a probe could be missing in a cluster, and nobody would see it."""
+    folder = Path(__file__).parents[3] / "manifests" / "policies"
+    policies = {path.stem for path in folder.glob("*.yaml")} - {"0-parameters"}
+    tried = {name for each in WRITES if each.policy for name in each.policy.split("|")}
+    assert tried <= policies
+    assert policies - tried == {"controller", "status", "space-transfer", "space-parameters"}, (
+        "they need the controller's identity, the subresource, a granted name or a parameter"
+    )
+    assert {each.name for each in WRITES if not each.policy} >= {"listeners-own", "deployment-own", "pod-isolated"}

@@ -53,6 +53,8 @@ def test_server_and_client(shell: Path, tmp_path: Path) -> None:
         assert until(lambda: read(f"{url}/who"), PATIENCE) == f"a/web {first}\n"
         assert read(f"{url}/verify/longer/who") == f"a/web {first}\n"
         assert read(f"{url}/cgi-bin/echo?x=1", b"body").startswith(f"POST /cgi-bin/echo?x=1 127.0.0.1:{first}\nbody")
+        assert until(lambda: read(f"{url}{pods.SLOW}"), PATIENCE) == "slow\n"
+        assert until(lambda: read(f"{url}{pods.DRIPS}"), PATIENCE) == "\n" * 7 + "end\n"
         targets = [
             pods.Target("open", True, ("tcp", "127.0.0.1", str(second))),
             pods.Target("answers", True, ("http", "127.0.0.1", str(first), f"a/web.{first}")),

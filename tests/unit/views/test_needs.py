@@ -142,7 +142,7 @@ async def test_all_checks_read_the_spaces_once() -> None:
         return listing(resource, **more)
 
     given.client.list_pages = list_pages  # type: ignore[method-assign]
-    about_spaces = ("edge", "egress", "isolation", "secrets", "issuers", "limits", "autoscalers", "objects")
+    about_spaces = ("edge", "egress", "isolation", "secrets", "issuers", "limits", "autoscalers", "mesh", "objects")
     await asyncio.gather(*(run(name, CHECKS[name], given) for name in about_spaces))
     assert counted.count(SPACES) == 1
 

@@ -51,14 +51,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=float,
         default=90.0,
-        help="limit for an object to become Ready, the pull of images included; default: 90",
+        help="limit for an object to become Ready, the pull of images included; default: 90. A longer one stretches "
+        "all other limits but --timeout in proportion",
     )
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=float, default=600.0, help="limit for all probes; default: 600"
     )
     flags.add_common(parser, "table", "json", "junit")
     parser.epilog = (
-        "Creates four Spaces, a namespace and a ClusterRole with temporary names, and removes them, also when it is "
+        "Creates seven Spaces, a namespace and a ClusterRole with temporary names, and removes them, also when it is "
         "interrupted. Progress goes to standard error. Exit status: 0 all passed, or could not be tested; 1 a promise "
         "is broken, or something could not be removed; 2 an error."
     )

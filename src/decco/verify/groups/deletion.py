@@ -14,7 +14,6 @@ from decco.objects import (
     Key,
     uid_of,
 )
-from decco.verify import edge
 from decco.verify.edge import Refused, Request
 from decco.verify.groups.setup import app_of
 from decco.verify.objects import PODS
@@ -77,7 +76,7 @@ async def _space(world: World) -> None:
 async def _space_at_edge(world: World) -> None:
     async def gone() -> None:
         try:
-            found = await edge.certificate((await world.addresses())[0], world.names.fqdn("d"), world.trust())
+            found = await world.certificate(world.names.fqdn("d"))
         except Refused:
             return
         if found == world.material.web["d"].digest:

@@ -96,7 +96,8 @@ def _published(name: Callable[[World], str]) -> Check:
 
 
 async def _is_published(world: World, name: str) -> None:
-    expected = set((await world.get(SPACES, world.names.space("a")))["status"].get("addresses") or ())
+    owner = await world.get(SPACES, world.names.space(world.names.space_of(name)))
+    expected = set(owner["status"].get("addresses") or ())
     for provider, sets in await _records(world, name):
         values = {value.rstrip(".") for each in sets if each.type in ADDRESS_TYPES for value in each.values}
         if values != expected:
@@ -153,6 +154,13 @@ PROBES = (
         "the endpoint of an App that will be deleted points to the edge",
         _published(lambda w: w.names.host("c", "gone-tcp")),
         app_of("c", "gone"),
+    ),
+    _probe("further", "a name of httpHostnames points to the edge", _published(lambda w: w.names.further), space("e")),
+    _probe(
+        "further-wildcard",
+        "a wildcard of httpHostnames points to the edge",
+        _published(lambda w: w.names.wildcard),
+        space("e"),
     ),
     _probe("not-asked-for", "an endpoint without createDnsRecord has no record", _not_asked_for, "dns/endpoint"),
     _probe(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from decco.objects import APPS, LABEL_APP, SECRETS, Obj, labels_of
 from decco.verify import objects, pods
@@ -10,7 +10,6 @@ from decco.verify.groups.setup import app_of
 from decco.verify.names import Names
 from decco.verify.objects import LISTED, PRIVATE, TCP
 from decco.verify.outcome import Failed, NotTested
-from decco.verify.pki import Leaf
 from decco.verify.probe import Check, Probe
 from decco.verify.world import World
 
@@ -162,7 +161,7 @@ def _pattern(egress: Egress) -> str:
 def _own_secret(world: World, egress: Egress) -> Obj:
     leaf = world.material.clients[egress.client]
     authority = world.material.authorities.get(egress.trusts, world.material.stranger)
-    trusting = Leaf(leaf.cert, leaf.key, authority.cert, leaf.digest)
+    trusting = replace(leaf, ca=authority.cert)
     name, namespace = _secret(world.names, egress), world.names.space(egress.space)
     return objects.secret(world.names, name, trusting, namespace=namespace)
 

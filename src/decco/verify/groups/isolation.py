@@ -28,6 +28,8 @@ from decco.verify.world import World
 
 ENFORCED = "isolation/enforced"
 OUTSIDE = "outside"
+API, API_SERVER = "outside-to-api-server", ("tcp", "kubernetes.default.svc", "443")
+"""A connection that no probe is about: what a pod with declared egress does not reach."""
 SOURCES = ("a", "b", "c", "d", OUTSIDE)
 WHO = {"a": "project one", "d": "project one", "b": "project two", "c": "no project", OUTSIDE: "no Space"}
 
@@ -88,6 +90,11 @@ CONNECTIONS = (
 )
 
 
+async def pod_of(world: World, space: str) -> tuple[str, Obj]:
+    """A pod of App web of a Space, with its address."""
+    return await world.once(("pod", space), lambda: _addresses(world, space))
+
+
 async def _addresses(world: World, to: str) -> tuple[str, Obj]:
     for pod in await world.pods(to, "web"):
         if pod["status"].get("podIP"):
@@ -111,7 +118,7 @@ async def _targets(world: World, source: str) -> list[Target]:
     targets = []
     for each in CONNECTIONS:
         if each.source == source:
-            address, pod = await world.once(("pod", each.to), lambda to=each.to: _addresses(world, to))  # type: ignore[misc]
+            address, pod = await pod_of(world, each.to)
             host = f"tcp.{world.names.space(each.to)}.svc" if each.port == "service" else address
             targets.append(Target(each.id, each.allowed, ("tcp", host, str(_number(pod, each.port)))))
     if source == OUTSIDE:
@@ -119,6 +126,7 @@ async def _targets(world: World, source: str) -> list[Target]:
         targets += [
             Target("canary-open", True, ("tcp", address, str(OPEN_PORT))),
             Target("canary-closed", False, ("tcp", address, str(CLOSED_PORT))),
+            Target(API, True, API_SERVER),
         ]
     return targets
 
@@ -128,7 +136,7 @@ async def _canary(world: World) -> str:
     policy, pod = canary(world.names, world.image, world.user)
     await world.client.create(NETWORK_POLICIES, policy)
     await world.create_pod(pod)
-    return await eventually(lambda: _canary_address(world), world.patience)
+    return await eventually(lambda: _canary_address(world), world.patience, stretched=False)
 
 
 async def _canary_address(world: World) -> str:
@@ -139,7 +147,7 @@ async def _canary_address(world: World) -> str:
     raise Failed("the pod of the canary is not ready", "verify-pod")
 
 
-async def _results(world: World, source: str) -> dict[str, bool]:
+async def results(world: World, source: str) -> dict[str, bool]:
     """What a client in this Space, or outside of all, has reached."""
 
     async def run() -> dict[str, bool]:
@@ -151,22 +159,21 @@ async def _results(world: World, source: str) -> dict[str, bool]:
 
 async def _enforced(world: World) -> None:
     """By a NetworkPolicy that is not decco's, in a namespace that is not a Space's."""
-    results = await _results(world, OUTSIDE)
-    if not results.get("canary-open"):
+    found = await results(world, OUTSIDE)
+    if not found.get("canary-open"):
         raise NotTested("a pod without any policy of decco does not reach another on an allowed port either")
-    if results.get("canary-closed"):
+    if found.get("canary-closed"):
         raise Failed("a NetworkPolicy that closes a port has no effect: connections between pods are not limited")
 
 
 def _check(connection: Connection) -> Check:
     async def check(world: World) -> None:
-        results = await _results(world, connection.source)
-        reached = results.get(connection.id, False)
+        reached = (await results(world, connection.source)).get(connection.id, False)
         if connection.allowed:
             if not reached:
                 raise Failed("no connection", "verify-not-reached")
             return
-        within = await _results(world, connection.to)
+        within = await results(world, connection.to)
         if not within.get(f"{connection.to}-to-{connection.to}-{connection.port}"):
             raise NotTested("a pod of the same Space does not reach the port either")
         if reached:
@@ -181,12 +188,12 @@ def _after(connection: Connection) -> tuple[str, ...]:
 
 async def _clients(world: World) -> None:
     for source in SOURCES:
-        await _results(world, source)
+        await results(world, source)
 
 
 async def _apps(world: World) -> None:
     for space in "abcd":
-        await world.once(("pod", space), lambda to=space: _addresses(world, to))  # type: ignore[misc]
+        await pod_of(world, space)
 
 
 PROBES = (

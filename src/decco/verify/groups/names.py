@@ -19,13 +19,13 @@ def _no_certificate(server: Callable[[World], str]) -> Check:
     async def check(world: World) -> None:
         name = server(world)
         try:
-            found = await edge.certificate((await world.addresses())[0], name, world.trust())
+            found = await world.certificate(name)
         except Refused:
             return
-        for leaves in (world.material.web, world.material.tcp):
+        for leaves in (world.material.web, world.material.tcp, world.material.further):
             for space, leaf in leaves.items():
                 if leaf.digest == found:
-                    raise Failed(f"{name or 'no server name'} is shown the certificate of Space {space}")
+                    raise Failed(f"{name or 'no server name'} is shown the certificate of {space}")
 
     return check
 
@@ -48,7 +48,9 @@ def _not_reached(server: Callable[[World], str], path: str, host: Callable[[Worl
 
 async def _plain_on_443(world: World) -> None:
     try:
-        answer = await edge.send((await world.addresses())[0], Request(world.names.fqdn("a"), "/verify/who"), None, 443)
+        answer = await edge.send(
+            await world.address(world.names.fqdn("a")), Request(world.names.fqdn("a"), "/verify/who"), None, 443
+        )
     except Refused:
         return
     if answer.status == 200:
@@ -74,8 +76,8 @@ def _c(world: World) -> str:
     return world.names.fqdn("c")
 
 
-def _probe(name: str, text: str, check: Check) -> Probe:
-    return Probe(f"names/{name}", text, "verify-wrong-name", check, after=ROUTED)
+def _probe(name: str, text: str, check: Check, *after: str) -> Probe:
+    return Probe(f"names/{name}", text, "verify-wrong-name", check, after=after or ROUTED)
 
 
 PROBES = (
@@ -118,6 +120,19 @@ PROBES = (
         "host-unknown",
         "a server name with an unknown Host reaches no App",
         _not_reached(_a, "/verify/who", lambda _: "unknown.decco-verify.test"),
+    ),
+    _probe(
+        "not-listed",
+        "an endpoint that lists further names is not reached at the FQDN",
+        _not_reached(lambda w: w.names.fqdn("e"), "/named/who"),
+        "routing/further-only",
+        "routing/further-fqdn",
+    ),
+    _probe(
+        "above-wildcard",
+        "the name above a wildcard is shown no Space's certificate",
+        _no_certificate(lambda w: w.names.wild),
+        "routing/further-wildcard",
     ),
     _probe("plain-on-443", "plain HTTP on port 443 reaches no App", _plain_on_443),
     _probe("plain-on-80", "no App is served without TLS on port 80", _plain_without_tls),

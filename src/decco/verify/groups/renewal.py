@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from decco.desired.secrets import CA_CRL
 from decco.objects import SECRETS, Key, Obj
-from decco.verify import edge, objects
+from decco.verify import objects
 from decco.verify.edge import Refused, Request
-from decco.verify.groups.routing import ANSWER_SECONDS
+from decco.verify.groups.routing import ANSWER_SECONDS, expect
 from decco.verify.objects import PRIVATE
 from decco.verify.outcome import Failed, eventually
 from decco.verify.pki import Leaf
@@ -16,14 +17,14 @@ POD_SECONDS = 150.0
 """The kubelet brings a changed Secret to a pod within some 90 s."""
 
 
-async def _renew(world: World, kind: str, leaf: Leaf) -> None:
+async def _renew(world: World, kind: str, leaf: Leaf, **more: bytes) -> None:
     key = Key(world.names.controller, world.names.secret(f"c-{kind}"))
-    await world.client.patch(SECRETS, key, {"data": objects.encoded(leaf.data)})
+    await world.client.patch(SECRETS, key, {"data": objects.encoded({**leaf.data, **more})})
 
 
 async def _shown(world: World, server: str, leaf: Leaf) -> None:
     try:
-        found = await edge.certificate((await world.addresses())[0], server, world.trust())
+        found = await world.certificate(server)
     except Refused as error:
         raise Failed(f"{server} does not answer: {error}") from error
     if found != leaf.digest:
@@ -43,7 +44,8 @@ async def _tcp(world: World) -> None:
     leaf = world.material.authorities["c"].leaf(f"*.{world.names.fqdn('c')}")
     before = _identity(await world.pods("c", "web"))
     world.material.tcp["c"] = leaf
-    await _renew(world, "tcp", leaf)
+    revoked = world.material.authorities["c"].revoked(world.material.clients["revoked"].serial)
+    await _renew(world, "tcp", leaf, **{CA_CRL: revoked})
     await eventually(lambda: _shown(world, name, leaf), POD_SECONDS)
     if _identity(await world.pods("c", "web")) != before:
         raise Failed("the pod or one of its containers was restarted", "verify-restarted")
@@ -64,6 +66,20 @@ def _identity(pods: list[Obj]) -> list[tuple[str, int]]:
     )
 
 
+async def _not_revoked(world: World) -> None:
+    request = Request(world.names.host("c", "private"), "/who")
+    await eventually(lambda: expect(world, request, f"c/web {PRIVATE}", "revoked"), ANSWER_SECONDS)
+
+
+async def _revoked(world: World) -> None:
+    """The list of the revoked came with the renewed certificate."""
+    try:
+        answer = await world.ask(Request(world.names.host("c", "private"), "/who"), "revoked")
+    except Refused:
+        return
+    raise Failed(f"the endpoint answers {answer.status} to a client whose certificate is in {CA_CRL}")
+
+
 async def _verifies_still(world: World) -> None:
     """After the renewal, clients of the authority are admitted and others are not."""
     request = Request(world.names.host("c", "private"), "/who")
@@ -80,7 +96,15 @@ async def _verifies_still(world: World) -> None:
     raise Failed("a client of a strange authority is admitted after the renewal", "verify-client-admitted")
 
 
+NOT_REVOKED = "renewal/not-revoked"
 PROBES = (
+    Probe(
+        NOT_REVOKED,
+        "a client is admitted before its certificate is revoked",
+        "verify-client-refused",
+        _not_revoked,
+        after=("routing/tcp-open",),
+    ),
     Probe(
         "renewal/http",
         "the edge presents a renewed certificate",
@@ -95,7 +119,7 @@ PROBES = (
         "verify-renewal",
         _tcp,
         after=("routing/tcp-open",),
-        behind=("setup/secrets-c",),
+        behind=("setup/secrets-c", NOT_REVOKED),
         seconds=POD_SECONDS + 20,
     ),
     Probe(
@@ -104,5 +128,12 @@ PROBES = (
         "verify-renewal",
         _verifies_still,
         after=("renewal/tcp",),
+    ),
+    Probe(
+        "renewal/revoked",
+        "a client whose certificate was revoked meanwhile is refused, without a restart",
+        "verify-client-admitted",
+        _revoked,
+        after=(NOT_REVOKED, "renewal/verification"),
     ),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from decco.desired.names import app_policy, stunnel_config
 from decco.objects import (
@@ -117,8 +118,8 @@ async def repaired(world: World, resource: Resource, key: Key, patch: Obj | None
         found = await world.find(resource, key)
         if found is None or (patch is None and uid_of(found) == uid_of(before)):
             raise Failed(f"{resource.kind} {key} is missing")
-        if declared(found) != declared(before):
-            raise Failed(f"{resource.kind} {key} is still altered")
+        if differing := _differing(declared(before), declared(found)):
+            raise Failed(f"{resource.kind} {key} is still altered: {differing}")
 
     await eventually(restored, SECONDS)
 
@@ -131,6 +132,16 @@ def declared(obj: Obj) -> Obj:
         if name not in {"clusterIP", "clusterIPs", "replicas"}
     }
     return {"labels": labels_of(obj), "data": obj.get("data"), "spec": spec}
+
+
+def _differing(before: Any, found: Any, path: str = "") -> str:
+    """The first field that differs, with both values; "" if none does."""
+    if before == found:
+        return ""
+    if isinstance(before, dict) and isinstance(found, dict):
+        name = next(name for name in sorted({*before, *found}) if before.get(name) != found.get(name))
+        return _differing(before.get(name), found.get(name), f"{path}.{name}" if path else name)
+    return f"{path} is {found!r}, was {before!r}"
 
 
 async def _routes(world: World, act: Callable[[Resource, Obj], Awaitable[None]]) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 
+from decco.objects import APPS, Key
 from decco.settings import RoutingBackend
 from decco.verify import edge
 from decco.verify.edge import HTTP, HTTPS, Answer, Refused, Request
 from decco.verify.groups.setup import app_of
-from decco.verify.objects import EXTRA, LONGER, REWRITTEN, TCP, WEB
+from decco.verify.objects import EXTRA, LONGER, REWRITTEN, SHARE, TCP, WEB
 from decco.verify.outcome import Failed, NotTested, eventually
 from decco.verify.probe import Check, Probe
 from decco.verify.world import World
 
 EDGE = "routing/edge"
 ANSWER_SECONDS = 15.0
+WEIGHED, AT_ONCE = 200, 8
+"""Requests that are counted for the share of a canary."""
+E = app_of("e")
 
 
 async def _edge(world: World) -> None:
@@ -55,6 +61,19 @@ def _path(space: str, path: str, port: int, app: str = "web") -> Check:
     return check
 
 
+def _further(path: str, port: int, *, wild: bool = False) -> Check:
+    """A path at a name of httpHostnames leads to this port, with the certificate of the name."""
+
+    async def check(world: World) -> None:
+        names = world.names
+        name, entry = (f"one.{names.wild}", names.wildcard) if wild else (names.further, names.further)
+        leaf = world.material.further[entry].digest
+        request = Request(name, path)
+        await eventually(lambda: expect(world, request, f"e/web {port}", certificate=leaf), ANSWER_SECONDS)
+
+    return check
+
+
 def _name(space: str, endpoint: str, port: int) -> Check:
     """A server name leads to this port, with the certificate of the pod's own sidecar."""
 
@@ -77,19 +96,22 @@ async def _request_as_it_is(world: World) -> None:
         raise Failed(f"the container received {answer.body[:120]!r}, expected {expected!r} and the body")
 
 
-async def _redirect(world: World) -> None:
-    fqdn = world.names.fqdn("a")
+def _redirect(server: Callable[[World], str]) -> Check:
+    async def check(world: World) -> None:
+        name = server(world)
 
-    async def redirected() -> None:
-        try:
-            answer = await world.ask_plain(Request(fqdn, "/verify/who"))
-        except Refused as error:
-            raise Failed(f"http://{fqdn} does not answer: {error}") from error
-        target = answer.headers.get("location", "").replace(":443/", "/")
-        if answer.status not in {301, 302, 307, 308} or target != f"https://{fqdn}/verify/who":
-            raise Failed(f"http://{fqdn}/verify/who answers {answer.status} to {target or 'nowhere'}")
+        async def redirected() -> None:
+            try:
+                answer = await world.ask_plain(Request(name, "/verify/who"))
+            except Refused as error:
+                raise Failed(f"http://{name} does not answer: {error}") from error
+            target = answer.headers.get("location", "").replace(":443/", "/")
+            if answer.status not in {301, 302, 307, 308} or target != f"https://{name}/verify/who":
+                raise Failed(f"http://{name}/verify/who answers {answer.status} to {target or 'nowhere'}")
 
-    await eventually(redirected, ANSWER_SECONDS)
+        await eventually(redirected, ANSWER_SECONDS)
+
+    return check
 
 
 async def _many(world: World) -> None:
@@ -97,6 +119,32 @@ async def _many(world: World) -> None:
     request = Request(world.names.fqdn("a"), "/verify/who")
     for _ in range(20):
         await expect(world, request, f"a/web {WEB}")
+
+
+async def _weight(world: World) -> None:
+    """Within five standard deviations of a binomial distribution: a right split fails once in a million runs."""
+    key = Key(world.names.space("e"), "share")
+    if said := await world.unkept(APPS, key):
+        raise NotTested(f"the edge has no weights, and the App says so: {said}")
+    request = Request(world.names.fqdn("e"), "/shared/who")
+
+    async def answered() -> str:
+        answer = await world.ask(request)
+        if answer.status != 200:
+            raise Failed(f"https://{request.server}{request.path} answers {answer.status} while it is shared")
+        return answer.body.partition(" ")[0]
+
+    async def some() -> None:
+        if "e/share" not in [await answered() for _ in range(20)]:
+            raise Failed("no request of 20 reaches the canary")
+
+    await eventually(some, ANSWER_SECONDS)
+    counted: Counter[str] = Counter()
+    for _ in range(WEIGHED // AT_ONCE):
+        counted.update(await asyncio.gather(*(answered() for _ in range(AT_ONCE))))
+    expected, deviation = WEIGHED * SHARE / 100, (WEIGHED * SHARE * (100 - SHARE)) ** 0.5 / 100
+    if abs(counted["e/share"] - expected) > 5 * deviation:
+        raise Failed(f"of {WEIGHED} requests {counted['e/share']} reached the canary, expected about {expected:.0f}")
 
 
 def _probe(name: str, text: str, check: Check, app: str = app_of("a")) -> Probe:
@@ -126,6 +174,40 @@ PROBES = (
     _probe(
         "tcp-open", "a server name of a Space without project reaches its endpoint", _name("c", "tcp", TCP), app_of("c")
     ),
-    _probe("redirect", "plain HTTP is redirected to the same URL with HTTPS", _redirect),
+    _probe(
+        "redirect",
+        "plain HTTP is redirected to the same URL with HTTPS",
+        _redirect(lambda world: world.names.fqdn("a")),
+    ),
+    _probe("further-fqdn", "a Space with further names is served at its FQDN", _path("e", "/verify/who", WEB), E),
+    _probe(
+        "further-name", "a name of httpHostnames is served, with its own certificate", _further("/verify/who", WEB), E
+    ),
+    _probe(
+        "further-wildcard",
+        "a wildcard of httpHostnames is served, with its own certificate",
+        _further("/verify/who", WEB, wild=True),
+        E,
+    ),
+    _probe(
+        "further-redirect",
+        "plain HTTP at a further name is redirected to HTTPS",
+        _redirect(lambda world: world.names.further),
+        E,
+    ),
+    _probe(
+        "further-only", "an endpoint is served at the further name that it lists", _further("/named/who", REWRITTEN), E
+    ),
+    _probe(
+        "paths-first", "the first of several paths reaches its endpoint, rewritten", _path("e", "/one/who", LONGER), E
+    ),
+    _probe("paths-second", "the second of several paths reaches its endpoint", _path("e", "/two/who", LONGER), E),
+    Probe(
+        "routing/weight",
+        f"a canary with weight {SHARE} gets its share of the requests",
+        "verify-weight",
+        _weight,
+        after=("routing/further-fqdn", app_of("e", "share")),
+    ),
     Probe("routing/steady", "twenty requests in a row are answered", "verify-route", _many, after=("routing/http",)),
 )

@@ -6,18 +6,7 @@ from typing import Any
 
 from decco.objects import APPS, LEASES, SECRETS, SPACES, Key, Obj
 from decco.verify import objects, pods
-from decco.verify.names import Names
-from decco.verify.objects import (
-    EXTRA,
-    LISTED,
-    LONGER,
-    METRICS,
-    PRIVATE,
-    REWRITTEN,
-    TCP,
-    UNDECLARED,
-    WEB,
-)
+from decco.verify.objects import SHARE, TCP, UNDECLARED, WEB
 from decco.verify.outcome import Failed, eventually
 from decco.verify.probe import Check, Probe
 from decco.verify.world import World
@@ -54,21 +43,15 @@ async def _controller(world: World) -> None:
 
 def _space(space: str) -> Check:
     async def check(world: World) -> None:
-        await eventually(lambda: world.space_ready(space), world.patience)
+        await eventually(lambda: world.space_ready(space), world.patience, stretched=False)
 
     return check
-
-
-def _ports(names: Names, space: str) -> list[int]:
-    if space == "a":
-        return [WEB, LONGER, REWRITTEN, TCP, EXTRA, PRIVATE, LISTED, METRICS, UNDECLARED]
-    return [WEB, TCP, PRIVATE, METRICS, UNDECLARED]
 
 
 def _app(space: str, name: str) -> Check:
     async def check(world: World) -> None:
         await world.client.create(APPS, app(world, space, name))
-        await eventually(lambda: world.app_ready(space, name), world.patience)
+        await eventually(lambda: world.app_ready(space, name), world.patience, stretched=False)
 
     return check
 
@@ -86,16 +69,26 @@ def app(world: World, space: str, name: str) -> Obj:
             {"name": "gone", "port": WEB, "httpPath": "/gone"},
             {"name": "gone-tcp", "port": TCP, "createDnsRecord": True},
         ],
+        "share": [{"name": "share", "port": WEB, "httpPath": "/shared"}],
+        "timed": objects.timed_endpoints(),
+        "limited": objects.limited_endpoints(),
     }
-    ports = _ports(names, space) if name == "web" else [WEB, TCP]
-    pod = pods.server(world.image, f"{space}/{name}", ports, world.user)
-    replicas = 0 if name == "mended" else 1
-    return objects.app(names, space, name, pod, endpoints=listed[name], initialReplicas=replicas)
+    own = list(dict.fromkeys(each["port"] for each in listed[name]))
+    pod = pods.server(world.image, f"{space}/{name}", [*own, UNDECLARED] if name == "web" else own, world.user)
+    return objects.app(names, space, name, pod, endpoints=listed[name], **_MORE.get(name, {}))
+
+
+_MORE: dict[str, dict[str, Any]] = {
+    "mended": {"initialReplicas": 0},
+    "share": {"canaryOf": "web", "weight": SHARE},
+    "timed": {"statefulSet": {}, "podMetadata": objects.POD_METADATA},
+}
+"""Fields of single Apps beside pod and endpoints."""
 
 
 def _wants_secrets(space: str) -> Check:
     async def check(world: World) -> None:
-        wanted = {"http": world.material.web[space], **({"tcp": world.material.tcp[space]} if space != "d" else {})}
+        wanted = {"http": world.material.web[space], "tcp": world.material.tcp[space]}
 
         async def copied() -> None:
             for kind, leaf in wanted.items():
@@ -124,7 +117,19 @@ _TEXTS = {
     "b": "a Space of another project, encrypted up to the pod, is Ready",
     "c": "a Space without a project is Ready",
     "d": "a second Space of the first project is Ready",
+    "e": "a Space with further names over HTTPS and declared egress is Ready",
+    "f": "a Space with limits is Ready, or names those that its edge does not keep",
+    "g": "a Space with an isolation is Ready",
 }
+
+APPS_OF_THE_RUN = (
+    *((word, "web") for word in "abcde"),
+    ("c", "mended"),
+    ("c", "gone"),
+    ("e", "share"),
+    ("e", "timed"),
+    ("f", "limited"),
+)
 
 PROBES = (
     Probe(CONTROLLER, "a controller works, and renews its Lease", "verify-controller", _controller),
@@ -141,7 +146,7 @@ PROBES = (
             after=(space(word),),
             seconds=600,
         )
-        for word, name in (("a", "web"), ("b", "web"), ("c", "web"), ("d", "web"), ("c", "mended"), ("c", "gone"))
+        for word, name in APPS_OF_THE_RUN
     ),
     *(
         Probe(
@@ -151,6 +156,6 @@ PROBES = (
             _wants_secrets(word),
             after=(space(word),),
         )
-        for word in ("a", "b", "c")
+        for word in ("a", "b", "c", "e")
     ),
 )

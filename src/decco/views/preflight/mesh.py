@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from decco.desired.mesh.meshes import meshes
-from decco.objects import LABEL_MONITORING, NAMESPACES, SPACES, Key, Obj, labels_of
+from decco.objects import LABEL_MONITORING, NAMESPACES, Key, Obj, labels_of
 from decco.views.findings import Finding
-from decco.views.preflight.model import ClusterContext, understood
+from decco.views.preflight.model import ClusterContext
 
 
 async def mesh(context: ClusterContext) -> AsyncIterator[Finding]:
     """Nothing is checked where no Space has a mesh."""
     used: dict[str, str] = {}
-    async for space in understood(context.objects_if_served(SPACES)):
+    for space in (await context.spaces_if_served()).understood:
         if space.spec.mesh.value in meshes():
             used.setdefault(space.spec.mesh.value, space.name)
     if not used:
