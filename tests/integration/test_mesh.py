@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from testbed import manifests
-from tests.integration.harness import APIS, Cluster, Decco, Obj, eventually, http_app, own_control_plane
+from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, http_app, own_control_plane, pod
 from tests.integration.loop import assert_no_defects
 
 SECURITY = "/apis/security.istio.io/v1"
@@ -229,6 +229,45 @@ def test_who_joins_or_leaves_a_project_is_listed(cluster: Cluster, decco: Decco,
     eventually(lambda: members(cluster, name, "web") == [f"{name}-c"])
     cluster.delete(f"{APIS}/spaces/{name}-c")
     eventually(lambda: not members(cluster, name, "web"))
+
+
+def test_plain_text_by_the_mesh_is_opened_and_closed(cluster: Cluster, decco: Decco, name: str) -> None:
+    """No pod is touched by it, and the name in allowedClients stands for an account once its Space is there."""
+    endpoint = {"name": "db", "port": 5432, "createClearTextService": True}
+    named = {**endpoint, "allowedClients": [f"batch.{name}-b.example.net"]}
+    cluster.make_space(name, mesh="Istio")
+    cluster.create(app(name, "web", pod=pod(5432), endpoints=[named]))
+    eventually(lambda: is_open(cluster, name, "web"))
+    eventually(lambda: cluster.deployment(name, "web"))
+    decco.settle()
+    before = cluster.deployment(name, "web") or {}
+
+    def rules() -> list[Obj]:
+        return list(of_mesh(cluster, name).get("authorizationpolicies/app-web", {}).get("rules", []))
+
+    assert rules() == []
+    to = [{"operation": {"ports": ["5432"]}}]
+    cluster.make_space(f"{name}-b", mesh="Istio")
+    batch = {"source": {"principals": [f"*/ns/{name}-b/sa/batch"]}}
+    eventually(lambda: rules() == [{"from": [batch], "to": to}])
+    assert "peerauthentications/app-web" not in of_mesh(cluster, name)
+    cluster.delete(f"{APIS}/spaces/{name}-b")
+    eventually(lambda: rules() == [])
+
+    path = f"{APIS}/namespaces/{name}/apps/web"
+    cluster.patch(path, {"spec": {"endpoints": [endpoint]}})
+    eventually(lambda: rules() == [{"from": [{"source": {"principals": ["*"]}}], "to": to}])
+    decco.settle()
+    since = cluster.cp.audit_mark()
+    cluster.patch(f"{APIS}/spaces/{name}", {"metadata": {"labels": {"again": "1"}}})
+    cluster.patch(path, {"metadata": {"labels": {"again": "1"}}})
+    decco.settle(2.0)
+    assert [each for each in writes(cluster, since) if each[1] != "leases"] == []
+
+    cluster.patch(path, {"spec": {"endpoints": [{"name": "db", "port": 5432}]}})
+    eventually(lambda: "authorizationpolicies/app-web" not in of_mesh(cluster, name))
+    eventually(lambda: not is_open(cluster, name, "web"))
+    assert (cluster.deployment(name, "web") or {})["metadata"]["generation"] == before["metadata"]["generation"]
 
 
 def test_the_tunnel_stays_closed_and_pods_outside_until_the_policies_exist(

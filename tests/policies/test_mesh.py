@@ -8,7 +8,8 @@ Istio's CRDs.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from testbed import manifests
 from testbed.controlplane import ControlPlane
-from tests.integration.harness import APIS, Cluster, Decco, Obj, eventually, tls_secret
+from tests.integration.harness import APIS, Cluster, Decco, Obj, eventually, pod, tls_secret
 from tests.integration.loop import assert_no_defects
 from tests.policies import istio, tenants
 from tests.policies.conftest import make_strangers
@@ -26,6 +27,21 @@ from tests.policies.world import EDGE_CIDRS, EDGE_NAMESPACE, LABEL_APP, World, m
 TUNNEL = 15008
 SECURITY = "/apis/security.istio.io/v1"
 AMBIENT = {"istio.io/dataplane-mode": "ambient"}
+PLAIN = {
+    "plain": {
+        "pod": pod(6379, 6380),
+        "endpoints": [
+            {"name": "cache", "port": 6379, "createClearTextService": True},
+            {
+                "name": "ledger",
+                "port": 6380,
+                "createClearTextService": True,
+                "allowedClients": ["default.foo-tls.example.net", "default.bar-plain.example.net", "x.example.org"],
+            },
+        ],
+    }
+}
+"""In every Space beside the Apps of the matrix: what the mesh alone opens."""
 PROBES = ("169.254.7.127", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff")
 
 
@@ -53,6 +69,11 @@ class Mesh:
         peer = self.world.peers[name]
         return istio.Pod(peer.namespace, peer.labels)
 
+    def account(self, name: str) -> str:
+        """ "<namespace>/<service account>" of a client in the mesh."""
+        parts = self.client(name).principal.split("/")
+        return f"{parts[2]}/{parts[4]}" if len(parts) > 4 else ""
+
     def authorized(self, policies: list[Obj] | None = None) -> dict[Cell, bool]:
         """What the AuthorizationPolicies alone say of each cell."""
         found = self.policies if policies is None else policies
@@ -62,10 +83,11 @@ class Mesh:
             cell: istio.authorized(mine[cell[1]], clients[cell[0]], self.pod(cell[1]), cell[2]) for cell in self.wanted
         }
 
-    def effective(self) -> dict[Cell, bool]:
+    def effective(self, cells: Iterable[Cell] | None = None) -> dict[Cell, bool]:
         """What all policies together say: NetworkPolicies see the tunnel of two pods in the mesh, or the port."""
-        tunnels = {cell: self.is_inside(cell[0]) and self.is_inside(cell[1]) for cell in self.wanted}
-        seen = {cell: (*cell[:2], TUNNEL if tunnels[cell] else cell[2], cell[3]) for cell in self.wanted}
+        cells = list(self.wanted if cells is None else cells)
+        tunnels = {cell: self.is_inside(cell[0]) and self.is_inside(cell[1]) for cell in cells}
+        seen = {cell: (*cell[:2], TUNNEL if tunnels[cell] else cell[2], cell[3]) for cell in cells}
         network = asked(self.world, set(seen.values()))
         return {
             (source, to, port, protocol): network[seen[source, to, port, protocol]]
@@ -79,7 +101,7 @@ class Mesh:
                     port,
                 )
             )
-            for source, to, port, protocol in self.wanted
+            for source, to, port, protocol in cells
         }
 
 
@@ -119,7 +141,7 @@ def names(cluster: Cluster, decco: Decco, strangers: list[str]) -> list[str]:
     wanted = list(strangers)
     for space, spec in tenants.SPACES.items():
         cluster.make_space(space, **spec, mesh="Istio")
-        wanted += make_apps(cluster, space, tenants.APPS)
+        wanted += make_apps(cluster, space, {**tenants.APPS, **PLAIN})
         make_pod(cluster, space, tenants.STRAY, tenants.STRAY_PORT, labels={LABEL_APP: "nobody"})
         wanted.append(f"{space}/{tenants.STRAY}")
     return wanted
@@ -168,6 +190,22 @@ def test_probes_of_the_mesh_reach_every_pod(mesh: Mesh) -> None:
     world = World(mesh.world.policies, mesh.world.pods, mesh.world.services, peers)
     cells = [(ip, to, 8080, "TCP") for ip in PROBES for to in {cell[1] for cell in mesh.wanted}]
     assert all(asked(world, cells).values())
+
+
+def test_plain_text_is_for_clients_of_the_mesh_that_may_connect(mesh: Mesh) -> None:
+    """The clear text Service, of an endpoint for all clients, and of one for some names."""
+    wanted = {}
+    for to, source in itertools.product((f"{space}/plain" for space in tenants.SPACES), mesh.world.peers):
+        if source == to:
+            continue
+        project, space = tenants.SPACES[to.split("/")[0]].get("project"), source.split("/")[0]
+        is_own, is_pod = space == to.split("/")[0], mesh.is_inside(source)
+        may = is_pod and (project is None or tenants.SPACES.get(space, {}).get("project") == project)
+        named = mesh.account(source) in {"foo-tls/default", "bar-plain/default"}
+        wanted[source, to, 6379, "TCP"] = is_own or may
+        wanted[source, to, 6380, "TCP"] = is_own or (may and named)
+    assert {True, False} == {wanted[cell] for cell in wanted if cell[2] == 6380 and cell[0].split("/")[0] == "foo-tls"}
+    check(wanted, mesh.effective(wanted))
 
 
 def policy(found: list[Obj], namespace: str, name: str) -> Obj:

@@ -274,7 +274,8 @@ class Endpoint(Model):
     timeouts: Timeouts | None = None
     """When a request or connection ends. What the edge cannot limit is a condition, and the route is served without."""
     create_clear_text_service: bool = False
-    """Add a Service <name>-cleartext straight to the container's port, for pods of the same Space."""
+    """Add a Service <name>-cleartext straight to the container's port, for pods of the same Space; in a mesh also for
+    clients of the mesh that may connect to the endpoint."""
     is_metrics_endpoint: bool = False
     """Only namespaces labelled decco.platform9.com/monitoring=true may reach this port; it gets no route."""
 

@@ -63,6 +63,9 @@ class ResolvedEndpoint:
     target_port: int | str
     """Target port of the Service: the container's port, or the name of the sidecar's."""
     clear_text_service: bool
+    verify_client: bool = False
+    """Whether only clients with a certificate may connect; also while the sidecar has none of its own."""
+    allowed_clients: tuple[str, ...] = ()
     tls: TlsServer | None = None
     backend_tls: bool = False
     """HTTP only: the pod speaks TLS, so the edge must too, and must verify a certificate for the Space's FQDN."""
@@ -239,6 +242,8 @@ class _Resolver:
             service_port_name="metrics",
             target_port=endpoint.port,
             clear_text_service=self._clear_text(endpoint),
+            verify_client=endpoint.verify_tcp_client_cert or bool(endpoint.allowed_clients),
+            allowed_clients=endpoint.allowed_clients,
             tls=self._server(endpoint, port),
             protocol=endpoint.app_protocol,
             timeouts=endpoint.timeouts,

@@ -41,6 +41,18 @@ class MeshRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """The service account that a name in allowedClients stands for in a mesh: ``<account>.<FQDN of its Space>``. Both
+    are the Space's own: the names below its FQDN, and the accounts of its namespace.
+    """
+
+    client: str
+    """The name."""
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class MeshView:
     """The mesh of a Space, for its policies."""
 
@@ -55,6 +67,8 @@ class MeshView:
     monitors: tuple[str, ...] = ()
     """The namespaces whose pods may connect to the ports of metrics."""
     monitors_outside: tuple[str, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    """Of the names in allowedClients of the App, those that stand for a service account."""
     guarded: bool = True
     """Whether the policies of the mesh for the App are in place: its tunnel is closed to other namespaces before."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from decco.desired import names
 from decco.desired.endpoints import ResolvedApp
-from decco.desired.mesh.interface import open_ports
+from decco.desired.mesh.interface import open_ports, plain_ports
 from decco.desired.mesh.meshes import meshes
 from decco.desired.mesh_state import NO_MESH, MeshView
 from decco.desired.model import AppInputs, Child, EgressPhase, SpaceFacts
@@ -95,9 +95,12 @@ def peers_of(space: SpaceFacts, edge: EdgeSettings) -> list[Obj] | None:
 
 
 def _ports(inputs: AppInputs, resolved: ResolvedApp, *, monitoring: bool) -> list[Obj]:
-    """The tunnel leads to all ports, so it is open beside others only, and once the mesh restricts it."""
+    """The tunnel leads to all ports, so it is open only beside others, or for those that the mesh alone opens, and once
+    the mesh restricts it.
+    """
     tunnel = meshes()[inputs.mesh.name].tunnel_port if inputs.mesh.name else None
     ports = open_ports(resolved, monitoring=monitoring, tunnel=tunnel)
-    if ports and tunnel is not None and inputs.mesh.guarded:
-        ports.append(tunnel)
+    if tunnel is not None and inputs.mesh.guarded:
+        plain = not monitoring and bool(plain_ports(resolved, tunnel=tunnel))
+        ports += [tunnel] if ports or plain else []
     return [{"protocol": "TCP", "port": port} for port in ports]

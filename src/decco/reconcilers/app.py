@@ -337,7 +337,7 @@ class AppReconciler(Reconciler):
             addresses=egress.addresses,
             edge_addresses=frozenset(filter(None, map(canonical_address, edge or ()))),
             edge_policies=gateway_policies(self.caches),
-            mesh=app_mesh(self.caches, space),
+            mesh=app_mesh(self.caches, space, facts.plain_clients),
             egress_recorded=egress.recorded,
             egress_limited=egress.has_rules,
         )

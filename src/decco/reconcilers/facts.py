@@ -88,11 +88,19 @@ class AppFacts:
     """Whether it has an HTTP endpoint whose container speaks plain text."""
     by_default: bool = False
     """Whether it uses the Space's Secret for TCP endpoints and egresses."""
+    plain_clients: frozenset[str] = frozenset()
+    """The allowedClients of endpoints with a clear text Service, which a mesh opens to their service accounts."""
 
     @property
     def seniority(self) -> tuple[str, str]:
         """Sorts the older first: of two claims to one name, the smaller has it."""
         return self.created, self.uid
+
+    @property
+    def client_spaces(self) -> frozenset[str]:
+        """The Spaces to which these names may belong, see ``Account``: the second label is the Space's name."""
+        labels = (name.split(".") for name in self.plain_clients)
+        return frozenset(parts[1] for parts in labels if len(parts) > 2)
 
     def needs_sidecar(self, space: SpaceSpec) -> bool:
         """Whether its pods have the TLS sidecar, for an egress, a TCP endpoint, or HTTP with encryptHttp."""
@@ -213,6 +221,9 @@ def app_facts(obj: Obj) -> AppFacts:
         tls_out=bool(spec.tls_egresses),
         by_default=any(each.certificate == "" for each in endpoints)
         or any(egress.cert_and_ca_secret_name is None for egress in spec.tls_egresses),
+        plain_clients=frozenset(
+            name for each in listed if each.create_clear_text_service for name in each.allowed_clients
+        ),
         http=any(each.http_path is not None and not each.disable_tls_termination for each in listed),
     )
 

@@ -72,6 +72,8 @@ class AppIndex:
         """Space -> identity -> Apps that claim it."""
         self._egress = _Members()
         """Space -> endpoint -> Apps with an egress to it."""
+        self._clients = _Members()
+        """Space -> "" -> Apps that may permit its service accounts."""
         self._canaries = _Members()
         """Space -> App -> Apps that take a share of its traffic."""
 
@@ -82,6 +84,8 @@ class AppIndex:
                 self._claimants.remove(key.namespace, identity, key)
             for space, endpoint in old.targets:
                 self._egress.remove(space or key.namespace, endpoint, key)
+            for space in old.client_spaces:
+                self._clients.remove(space, "", key)
             if old.canary_of is not None:
                 self._canaries.remove(key.namespace, old.canary_of, key)
         if facts is not None:
@@ -90,6 +94,8 @@ class AppIndex:
                 self._claimants.add(key.namespace, identity, key)
             for space, endpoint in facts.targets:
                 self._egress.add(space or key.namespace, endpoint, key)
+            for space in facts.client_spaces:
+                self._clients.add(space, "", key)
             if facts.canary_of is not None:
                 self._canaries.add(key.namespace, facts.canary_of, key)
 
@@ -122,6 +128,10 @@ class AppIndex:
     def callers_of_space(self, space: str) -> list[Key]:
         """Apps with an egress to any endpoint of this Space."""
         return self._egress.of_group(space)
+
+    def servers_of_space(self, space: str) -> list[Key]:
+        """Apps that may permit service accounts of this Space, by a name in allowedClients."""
+        return self._clients.of(space, "")
 
     def contests(self, key: Key, facts: AppFacts, fqdn: str | None) -> Iterator[tuple[str, Key, AppFacts]]:
         """(identity, App, its facts) for each identity of this App that another App of the Space also claims.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from decco.desired.app import AppDesired, app_children
 from decco.desired.grants import Record
 from decco.desired.mesh.interface import Mesh
 from decco.desired.mesh.meshes import meshes
-from decco.desired.mesh_state import NO_MESH, MeshPhase, MeshRecord, MeshView, Switch, next_record
+from decco.desired.mesh_state import NO_MESH, Account, MeshPhase, MeshRecord, MeshView, Switch, next_record
 from decco.desired.model import AppInputs, Child, SpaceFacts
 from decco.kube.entry import Entry
 from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, key_of, labels_of
@@ -107,8 +107,8 @@ def _opens_tunnel(policy: Entry) -> bool:
 # -- App --------------------------------------------------------------------------------------------------------------
 
 
-def app_mesh(caches: Caches, space: SpaceFacts) -> MeshView:
-    """The mesh of the App's Space, with those who may connect to it."""
+def app_mesh(caches: Caches, space: SpaceFacts, plain_clients: Iterable[str] = ()) -> MeshView:
+    """The mesh of the App's Space, with those who may connect to it; ``plain_clients`` as in ``AppFacts``."""
     record = mesh_record(caches, space)
     view = _view(caches, record)
     if not view.name:
@@ -128,6 +128,7 @@ def app_mesh(caches: Caches, space: SpaceFacts) -> MeshView:
         clients_outside=tuple(sorted(name for name, inside in clients.items() if not inside)),
         monitors=tuple(sorted(monitors)),
         monitors_outside=tuple(sorted(name for name, inside in monitors.items() if not inside)),
+        accounts=tuple(_accounts(caches, space, plain_clients)),
     )
 
 
@@ -142,6 +143,21 @@ def _project(caches: Caches, space: SpaceFacts, mesh: str) -> Iterator[tuple[str
             record = mesh_record(caches, other)
             inside = record is not None and (record.mesh, record.phase) == (mesh, MeshPhase.STRICT)
             yield other.name, inside
+
+
+def _accounts(caches: Caches, space: SpaceFacts, plain_clients: Iterable[str]) -> Iterator[Account]:
+    """Of Spaces that may connect and that have the FQDN below which the name is."""
+    for client in sorted(plain_clients):
+        account, _, fqdn = client.partition(".")
+        other = caches.claimants.get(fqdn.partition(".")[0])
+        if (
+            other is not None
+            and other.fqdn == fqdn
+            and (space.spec.project is None or other.spec.project == space.spec.project)
+            and caches.namespace_uid(other) is not None
+            and caches.claims.verdict(other.name).claims().holds(fqdn)
+        ):
+            yield Account(client, other.name, account)
 
 
 async def guard(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from decco.api.parse import parse_app
@@ -40,6 +40,7 @@ from decco.views.snapshot import Snapshot
 ANYBODY = "anybody"
 MONITORING = "monitoring"
 EDGE = "edge"
+IN_MESH = "anybody in the mesh"
 _NOT_PERMITTED = "the egress of its own Space is limited, and nothing listens there that it may reach"
 
 
@@ -125,6 +126,8 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
         node = nodes.get(reconciled.key.namespace)
         if reconciled.kind == "App" and node is not None:
             _open(node, reconciled, labels, outgoing)
+            if node.mesh:
+                _open_in_mesh(node, reconciled, nodes, outgoing)
     ordered = sorted(nodes.values(), key=lambda node: (node.project is None, node.project or "", node.name))
     return ConnectivityGraph(
         ordered,
@@ -159,6 +162,25 @@ def _open(
                     if ports_:
                         known = found.setdefault(who, [])
                         known += [port for port in ports_ if port not in known]
+
+
+def _open_in_mesh(
+    node: Node, reconciled: ReconcileResult, nodes: Mapping[str, Node], outgoing: Mapping[Key, list[Obj]]
+) -> None:
+    """What the mesh alone opens, in plain text: the policies of the network do not see it."""
+    mesh = meshes()[node.mesh]
+    ports = [port for port in _clear_text_ports(reconciled) if port.pod_port not in {p.pod_port for p in node.ports}]
+    for policy in _objects(reconciled, *mesh.kinds):
+        for who, permitted in mesh.permitted(policy):
+            client = nodes.get(who.namespace)
+            if who.namespace and (client is None or client.mesh != node.mesh):
+                continue
+            name = who.namespace or IN_MESH
+            for port in ports:
+                by_tunnel = replace(port, pod_port=mesh.tunnel_port)
+                if port.pod_port in permitted and _may_leave(who.namespace, node.name, by_tunnel, outgoing):
+                    text = f"service account {who.account} of {name}" if who.account else name
+                    node.allowed_from.setdefault(text, []).append(port)
 
 
 def _may_leave(source: str, space: str, port: ServicePort, outgoing: Mapping[Key, list[Obj]]) -> bool:
@@ -217,6 +239,16 @@ def _service_ports(reconciled: ReconcileResult) -> Iterator[ServicePort]:
             number = target if isinstance(target, int) else numbers.get(target)
             if number is not None and name in urls:
                 yield ServicePort(reconciled.key.name, name, port["port"], number, urls[name])
+
+
+def _clear_text_ports(reconciled: ReconcileResult) -> Iterator[ServicePort]:
+    """The ports of the App's clear text Services; the others have a status."""
+    listed = {entry["name"] for entry in (reconciled.status or {}).get("endpoints") or ()}
+    for service in _objects(reconciled, SERVICES):
+        name = service["metadata"]["name"]
+        for port in service["spec"].get("ports") or ():
+            if name not in listed and port["name"] == "cleartext":
+                yield ServicePort(reconciled.key.name, name, port["port"], port["targetPort"])
 
 
 def _port_numbers(reconciled: ReconcileResult) -> dict[str, int]:

@@ -15,6 +15,7 @@ from decco.desired.mesh.meshes import meshes
 from decco.desired.mesh_state import (
     NO_MESH,
     POLICY_SECONDS,
+    Account,
     MeshPhase,
     MeshRecord,
     MeshView,
@@ -46,6 +47,14 @@ def endpoint(port: int, kind: EndpointKind = EndpointKind.TCP) -> ResolvedEndpoi
     return ResolvedEndpoint(f"e{port}", kind, port, port, "tls", port, clear_text_service=False)
 
 
+def plain(port: int, *allowed: str, verify: bool = False) -> ResolvedEndpoint:
+    """Behind TLS, with a clear text Service."""
+    made = replace(endpoint(port), target_port="tls", clear_text_service=True)
+    return replace(made, allowed_clients=allowed, verify_client=verify or bool(allowed))
+
+
+PLAIN = (plain(6379), plain(6380, "batch.other.example.com", "x.example.org"), plain(6381, verify=True))
+ACCOUNTS = (Account("batch.other.example.com", "other", "batch"), Account("web.other.example.com", "other", "web"))
 ROUTED = (endpoint(8443), endpoint(8080, EndpointKind.HTTP))
 METRICS = (endpoint(9090, EndpointKind.METRICS),)
 
@@ -84,6 +93,11 @@ APPS: dict[str, tuple[AppInputs, tuple[ResolvedEndpoint, ...]]] = {
     "open": (app_inputs(), ROUTED + METRICS),
     "project": (app_inputs(with_clients(), POD_EDGE, project="blue"), ROUTED + METRICS),
     "project-edge-on-hosts": (app_inputs(with_clients(), project="blue"), ROUTED),
+    "plain-text": (
+        app_inputs(replace(with_clients(), accounts=ACCOUNTS), project="blue"),
+        (*ROUTED, *PLAIN),
+    ),
+    "plain-text-open": (app_inputs(), PLAIN),
     "clients-outside": (
         app_inputs(with_clients("other", monitors_outside=("monitoring",)), POD_EDGE, project="blue"),
         ROUTED + METRICS,

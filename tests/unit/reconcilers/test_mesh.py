@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from decco.desired.grants import Grant, record_text
 from decco.desired.mesh_state import NO_MESH, MeshPhase, MeshView
 from decco.desired.model import SpaceFacts
 from decco.kube.store import Change, subscribed
 from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, Obj, key_of
 from decco.reconcilers.caches import Caches
+from decco.reconcilers.handlers.app import app_changed
 from decco.reconcilers.handlers.mesh import client_changed, member_changed, policy_changed, project_changed
 from decco.reconcilers.handlers.space import space_changed
 from decco.reconcilers.kinds import ALL_SERVED
@@ -86,6 +88,55 @@ def test_the_clients_of_a_space_are_the_namespaces_of_its_project() -> None:
     assert app_mesh(world.caches, world.facts("a")).clients_outside == ("c", "d")
     assert app_mesh(world.caches, world.facts("open")).clients == ()
     assert app_mesh(world.caches, world.facts("d")) == NO_MESH
+
+
+def noted(name: str, mesh: str = "Istio/Strict@2026-11-30T11:00:00Z") -> dict[str, str]:
+    """Of a namespace whose Space has been granted its FQDN."""
+    record = record_text({f".{name}.example.net": Grant("2026-01-01T00:00:00Z", 1)})
+    return {"decco.platform9.com/hostnames": record, "decco.platform9.com/mesh": mesh}
+
+
+@pytest.mark.parametrize(
+    ("client", "found"),
+    [
+        ("batch.b.example.net", "b/batch"),
+        ("batch.ungranted.example.net", ""),  # the name is not the Space's
+        ("batch.other.example.net", ""),  # of another project
+        ("batch.b.example.org", ""),  # a certificate for it may be anybody's
+        ("x.batch.b.example.net", ""),
+        ("b.example.net", ""),
+        ("batch.foreign.example.net", ""),  # the namespace is another's
+        ("example.net", ""),
+        ("batch", ""),
+    ],
+)
+def test_a_name_below_the_fqdn_of_a_space_is_its_service_account(client: str, found: str) -> None:
+    world = World({**PROJECT, "b": ("p", noted("b")), "other": ("q", noted("other")), "ungranted": ("p", STRICT)})
+    for name in ("b", "other"):
+        record = world.caches.children[NAMESPACES].get(Key("", name))
+        assert record is not None
+        world.caches.claims.record(name, record.facts)
+    accounts = app_mesh(world.caches, world.facts("a"), {client}).accounts
+    assert [f"{each.namespace}/{each.name}" for each in accounts] == ([found] if found else [])
+
+
+def test_a_space_whose_service_accounts_are_permitted_elsewhere() -> None:
+    """Also where no project connects the two."""
+    world = World({"open": (None, STRICT), "b": ("p", STRICT)})
+    endpoint = {"name": "db", "createClearTextService": True, "allowedClients": ["batch.b.example.net"]}
+    change = world.put(app("db", "open", endpoint))
+    list(app_changed(world.caches, change))
+    owner = world.caches.spaces.get(Key("", "b"))
+    assert owner is not None
+    change = world.put(owned(NAMESPACES, "b", owner.obj(), meta={"annotations": noted("b")}))
+    assert {str(each.key) for each in member_changed(world.caches, change)} == {"open/db"}
+    same = world.put(owned(NAMESPACES, "b", owner.obj(), meta={"annotations": noted("b")}))
+    assert not list(member_changed(world.caches, same))
+    change = world.put(space("b", mesh="Istio"))
+    assert {str(each.key) for each in project_changed(world.caches, change)} == {"open/db"}
+    list(app_changed(world.caches, world.put(app("db", "open"))))
+    change = world.put(space("b", mesh="Istio", project="q"))
+    assert not list(project_changed(world.caches, change))
 
 
 def test_without_the_kinds_there_is_no_mesh_and_discovery_is_due() -> None:

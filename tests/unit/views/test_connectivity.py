@@ -52,6 +52,28 @@ def test_in_a_mesh_the_port_of_the_mesh_opens_no_endpoint() -> None:
     assert allowed_from(found, "a") == {}, "15008 alone is how the mesh delivers, whatever it is for"
 
 
+def test_plain_text_in_a_mesh() -> None:
+    """Not for a Space outside of the mesh, or of another project."""
+    found = graph(
+        space("a", project="p", mesh="Istio"),
+        space("b", project="p", mesh="Istio", egressPolicy="Declared"),
+        space("c", project="p"),
+        space("d", project="q", mesh="Istio"),
+        space("e", project="p", mesh="Istio"),
+        space("open", mesh="Istio"),
+        app(
+            "w",
+            "a",
+            {"name": "cache", "port": 6379, "createClearTextService": True},
+            {"name": "db", "port": 5432, "createClearTextService": True, "allowedClients": ["x.e.example.net"]},
+            {"name": "own", "port": 5433, "createClearTextService": True, "verifyTcpClientCert": True},
+        ),
+        app("w", "open", {"name": "all", "port": 6379, "createClearTextService": True}),
+    )
+    assert allowed_from(found, "a") == {"e": ["cache-cleartext"], "service account x of e": ["db-cleartext"]}
+    assert allowed_from(found, "open") == {"anybody in the mesh": ["all-cleartext"]}
+
+
 def test_an_endpoint_without_a_certificate_is_unreachable() -> None:
     """Its Service leads to a port that no pod has."""
     found = graph(space("a"), app("db", "a", {"name": "db"}))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from decco.desired.endpoints import EndpointKind, ResolvedApp
 from decco.desired.model import AppInputs, Child, SpaceInputs
-from decco.objects import Resource
+from decco.objects import Obj, Resource
 
 
 class Mesh(ABC):
@@ -37,8 +38,49 @@ class Mesh(ABC):
         """The policies of a Space, in the order of writing; ``inputs.mesh`` has the phase."""
 
     @abstractmethod
+    def permitted(self, policy: Obj) -> Iterator[tuple[Identity, frozenset[int]]]:
+        """Whom one of its objects permits by identity, and the ports."""
+
+    @abstractmethod
     def app(self, inputs: AppInputs, resolved: ResolvedApp) -> list[Child]:
         """The policies of an App, in the order of writing; [] if nothing is open to other namespaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a policy permits. ``namespace`` is "" for everybody in the mesh, ``account`` is "" for all of the
+    namespace.
+    """
+
+    namespace: str = ""
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainPort:
+    """A container's own port behind a TLS endpoint that other namespaces may reach by the mesh alone, which encrypts
+    the traffic and knows who connects.
+    """
+
+    port: int
+    allowed_clients: tuple[str, ...]
+    """As of the endpoint; () for all clients of the App."""
+
+
+def plain_ports(resolved: ResolvedApp, *, tunnel: int | None) -> list[PlainPort]:
+    """Those behind a clear text Service, sorted. A client that needs a certificate and no special name is known by
+    nothing but its certificate, so that endpoint has none.
+    """
+    shown = {endpoint.pod_port for endpoint in resolved.endpoints} | {tunnel}
+    found = {
+        endpoint.container_port: PlainPort(endpoint.container_port, endpoint.allowed_clients)
+        for endpoint in resolved.endpoints
+        if endpoint.clear_text_service
+        and endpoint.kind is not EndpointKind.METRICS
+        and (endpoint.allowed_clients or not endpoint.verify_client)
+        and endpoint.container_port not in shown
+    }
+    return [found[port] for port in sorted(found)]
 
 
 def open_ports(resolved: ResolvedApp, *, monitoring: bool, tunnel: int | None = None) -> list[int]:

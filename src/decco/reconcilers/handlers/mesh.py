@@ -22,6 +22,8 @@ def project_changed(caches: Caches, change: Change) -> Iterator[Request]:
     old, new = _project(change.old), _project(change.new)
     if old != new:
         yield from _apps_in(caches, {old, new} - {None}, change.entry.key.name)
+    if old != new or change.old is None or change.new is None:
+        yield from _servers(caches, change.entry.key.name)
 
 
 def member_changed(caches: Caches, change: Change) -> Iterator[Request]:
@@ -29,6 +31,8 @@ def member_changed(caches: Caches, change: Change) -> Iterator[Request]:
     if _member(change.old) != _member(change.new):
         project = _project(caches.spaces.get(change.entry.key))
         yield from _apps_in(caches, {project} - {None}, change.entry.key.name)
+    if _owner(change.old) != _owner(change.new):
+        yield from _servers(caches, change.entry.key.name)
 
 
 def policy_changed(caches: Caches, change: Change) -> Iterator[Request]:
@@ -55,9 +59,19 @@ def _apps_in(caches: Caches, projects: set[str | None], without: str) -> Iterato
             yield from apps_of(caches, space.name)
 
 
+def _servers(caches: Caches, name: str) -> Iterator[Request]:
+    """Apps that may permit service accounts of this Space."""
+    return (Request(key) for key in caches.index.servers_of_space(name))
+
+
 def _project(entry: Entry | None) -> str | None:
     facts = entry.facts if entry is not None and not entry.deleting else None
     return facts.spec.project if isinstance(facts, SpaceFacts) else None
+
+
+def _owner(entry: Entry | None) -> tuple[object, object] | None:
+    """Who has the namespace, and with which names."""
+    return None if entry is None or entry.deleting else (entry.owner_uid, entry.facts)
 
 
 def _member(entry: Entry | None) -> tuple[object, object] | None:

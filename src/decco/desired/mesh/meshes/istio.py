@@ -8,11 +8,11 @@ mesh. A PeerAuthentication without ``mtls`` has that of its namespace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from decco.desired import names
 from decco.desired.endpoints import ResolvedApp
-from decco.desired.mesh.interface import Mesh, open_ports
+from decco.desired.mesh.interface import Identity, Mesh, open_ports, plain_ports
 from decco.desired.mesh_state import MeshPhase
 from decco.desired.model import AppInputs, Child, SpaceInputs
 from decco.objects import Obj, Resource
@@ -50,6 +50,17 @@ class Istio(Mesh):
             names.child(inputs.served[PEER_AUTHENTICATIONS], meta, spec={"mtls": mode}),
         ]
 
+    def permitted(self, policy: Obj) -> Iterator[tuple[Identity, frozenset[int]]]:
+        for rule in policy["spec"].get("rules") or ():
+            operations = [each["operation"] for each in rule.get("to") or ()]
+            ports = frozenset(int(port) for each in operations for port in each["ports"])
+            for source in (each["source"] for each in rule.get("from") or ()):
+                for namespace in source.get("namespaces") or ():
+                    yield Identity(namespace), ports
+                for principal in source.get("principals") or ():
+                    parts = principal.split("/")
+                    yield (Identity(parts[2], parts[4]) if len(parts) > 4 else Identity()), ports
+
     def app(self, inputs: AppInputs, resolved: ResolvedApp) -> list[Child]:
         mesh, project = inputs.mesh, inputs.space.spec.project
         routed = open_ports(resolved, monitoring=False, tunnel=self.tunnel_port)
@@ -67,6 +78,7 @@ class Istio(Mesh):
         if monitored and mesh.monitors:
             rules.append({"from": _sources(mesh.monitors, mesh.monitors_outside), "to": _to(monitored)})
             without_mesh.update(monitored if mesh.monitors_outside else ())
+        rules += _plain(inputs, resolved, self.tunnel_port)
         if not rules:
             return []
         meta = names.app_meta(inputs, names.app_policy(inputs.name))
@@ -79,6 +91,24 @@ class Istio(Mesh):
         ports = {str(port): {"mode": "PERMISSIVE"} for port in sorted(without_mesh)}
         plain = names.child(inputs.served[PEER_AUTHENTICATIONS], meta, spec={**pods, "portLevelMtls": ports})
         return [allow, plain]
+
+
+def _plain(inputs: AppInputs, resolved: ResolvedApp, tunnel: int) -> Iterator[Obj]:
+    """Plain text for clients with an identity: without one, connections to these ports are refused."""
+    mesh, edge = inputs.mesh, inputs.settings.edge.namespace
+    ports = plain_ports(resolved, tunnel=tunnel)
+    if common := [each.port for each in ports if not each.allowed_clients]:
+        spaces = [name for name in mesh.clients if name != edge]
+        if inputs.space.spec.project is None:
+            yield {"from": [{"source": {"principals": ["*"]}}], "to": _to(common)}
+        elif spaces:
+            yield {"from": [_namespaces(spaces)], "to": _to(common)}
+    for each in ports:
+        accounts = [account for account in mesh.accounts if account.client in each.allowed_clients]
+        if accounts:
+            # Whatever the trust domain, as for namespaces.
+            principals = sorted(f"*/ns/{account.namespace}/sa/{account.name}" for account in accounts)
+            yield {"from": [{"source": {"principals": principals}}], "to": _to([each.port])}
 
 
 def _namespaces(listed: Iterable[str]) -> Obj:
