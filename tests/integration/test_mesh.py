@@ -270,6 +270,31 @@ def test_plain_text_by_the_mesh_is_opened_and_closed(cluster: Cluster, decco: De
     assert (cluster.deployment(name, "web") or {})["metadata"]["generation"] == before["metadata"]["generation"]
 
 
+def test_the_edge_reaches_pods_that_answer_a_certificate_authority(cluster: Cluster, decco: Decco, name: str) -> None:
+    """By the mesh, or without it where the edge is not in it."""
+    cluster.make_space(name, mesh="Istio", httpCertSecretName="tls")
+    kinds = ("authorizationpolicies/decco.acme", "peerauthentications/decco.acme")
+    eventually(lambda: kinds[0] in of_mesh(cluster, name))
+    to = [{"operation": {"ports": ["8089"]}}]
+    inside = {"source": {"namespaces": ["edge"]}}
+    assert of_mesh(cluster, name)[kinds[0]]["rules"] == [{"from": [inside], "to": to}]
+    assert kinds[1] not in of_mesh(cluster, name)
+    edge = "/api/v1/namespaces/edge"
+    cluster.patch(edge, {"metadata": {"labels": {MODE: None}}})
+    try:
+        eventually(lambda: kinds[1] in of_mesh(cluster, name))
+        outside = {"source": {"notPrincipals": ["*"]}}
+        assert of_mesh(cluster, name)[kinds[0]]["rules"] == [{"from": [inside, outside], "to": to}]
+        assert of_mesh(cluster, name)[kinds[1]]["portLevelMtls"] == {"8089": {"mode": "PERMISSIVE"}}
+    finally:
+        cluster.patch(edge, {"metadata": {"labels": {MODE: "ambient"}}})
+    eventually(lambda: kinds[1] not in of_mesh(cluster, name))
+    edit(cluster, name, mesh="None")
+    eventually(lambda: not of_mesh(cluster, name))
+    ports = ((policy(cluster, name, "decco.acme") or {})["spec"]["ingress"][0])["ports"]
+    assert [port["port"] for port in ports] == [8089]
+
+
 def test_the_tunnel_stays_closed_and_pods_outside_until_the_policies_exist(
     cluster: Cluster, decco: Decco, name: str
 ) -> None:

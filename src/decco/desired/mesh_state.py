@@ -61,7 +61,7 @@ class MeshView:
     phase: MeshPhase = MeshPhase.OFF
     clients: tuple[str, ...] = ()
     """The namespaces, beside its own, whose pods may connect to routed ports. Not all of them, if there is no
-    project."""
+    project. For the policies of the Space itself, that of the edge."""
     clients_outside: tuple[str, ...] = ()
     """Those of them whose pods are not in the mesh, or not all of them."""
     monitors: tuple[str, ...] = ()

@@ -20,14 +20,17 @@ SOLVER_LABELS = {"acme.cert-manager.io/http01-solver": "true"}
 SOLVER_PORT = 8089
 
 
-def solver_policy(space: SpaceFacts, edge: EdgeSettings) -> list[Child]:
-    """The edge alone may connect, if it is known; else everybody, unless the Space has a project."""
+def solver_policy(space: SpaceFacts, edge: EdgeSettings, tunnel: int | None = None) -> list[Child]:
+    """The edge alone may connect, if it is known; else everybody, unless the Space has a project. ``tunnel`` is the
+    port of the Space's mesh, whose policies restrict it to the same.
+    """
     if not _is_served_by_http(space.spec):
         return []
     peers = edge_peers(edge)
     if not peers and space.spec.project is not None:
         return []  # the Space has the condition EdgeUnknown
-    rule: Obj = {"ports": [{"protocol": "TCP", "port": SOLVER_PORT}]}
+    ports = [SOLVER_PORT] if tunnel is None else [SOLVER_PORT, tunnel]
+    rule: Obj = {"ports": [{"protocol": "TCP", "port": port} for port in ports]}
     if peers:
         rule = {"from": peers, **rule}
     spec = {"podSelector": {"matchLabels": SOLVER_LABELS}, "policyTypes": ["Ingress"], "ingress": [rule]}

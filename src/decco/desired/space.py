@@ -43,16 +43,16 @@ LABEL_POD_SECURITY_VERSION = "pod-security.kubernetes.io/enforce-version"
 
 def space_children(inputs: SpaceInputs) -> list[Child]:
     """All objects that must exist for a Space, in the order of writing."""
-    space = inputs.space
+    space, mesh = inputs.space, meshes()[inputs.mesh.name] if inputs.mesh.name else None
     # Quota and limits as in the spec; the API server validates them.
     limits = ((RESOURCE_QUOTAS, space.spec.resource_quota), (LIMIT_RANGES, space.spec.limit_range))
     return [
         namespace_child(inputs),
         *(names.child(kind, names.space_meta(space), spec=spec) for kind, spec in limits if spec is not None),
         *(copy_child(space, inputs.settings.namespace, copy) for _, copy in sorted(inputs.copies.items())),
-        *(meshes()[inputs.mesh.name].space(inputs) if inputs.mesh.name else ()),
+        *(mesh.space(inputs) if mesh is not None else ()),
         space_policy(space, inputs.namespace_uid, inputs.egress, inputs.settings, inputs.mesh),
-        *solver_policy(space, inputs.settings.edge),
+        *solver_policy(space, inputs.settings.edge, mesh.tunnel_port if mesh is not None else None),
         *issued_children(inputs),
         *space_routing(inputs),
     ]

@@ -80,7 +80,7 @@ class Applier:
     ) -> None:
         self._client = client
         self._stores = stores
-        self._repair_backoff = RepairBackoff(clock, self._is_cached)
+        self._repair_backoff = RepairBackoff(clock, self._is_cached, self._isolates)
         self.pruner = Pruner(client, stores, self._repair_backoff)
         self._foreign: Latest[tuple[Resource, Key], bool] = Latest()
         self._unmarked: Latest[str, str] = Latest()
@@ -140,6 +140,10 @@ class Applier:
     def _is_cached(self, resource: Resource, key: Key) -> bool:
         store = self._stores.get(resource)
         return store is not None and store.get(key) is not None
+
+    def _isolates(self, resource: Resource) -> bool:
+        store = self._stores.get(resource)
+        return store is not None and store.shape.isolates
 
     def is_foreign(self, resource: Resource, key: Key) -> bool:
         """Whether another owner's object had this name when decco tried to write its own."""

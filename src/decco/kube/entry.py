@@ -73,6 +73,9 @@ class Shape:
     watched: bool = True
     """Whether an informer follows the kind. If not, the store has what requests returned, without the confidential
     content once it is no longer needed."""
+    isolates: bool = False
+    """Whether it keeps clients out: while another writer alters it again and again, its repairs pause for seconds
+    only."""
     most_bytes: int = 0
     """Of a larger object, as JSON without its status, only a stub is kept; 0: no limit."""
     kept: Callable[[Obj], bool] | None = None

@@ -20,7 +20,7 @@ from decco.errors import ReconcileError
 from decco.kube.errors import NotFound
 from decco.kube.latest import Latest
 from decco.kube.ownership import other_managers
-from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, Obj, Resource
+from decco.objects import Key, Obj, Resource
 
 FREE_REPAIRS = 20
 QUIET_SECONDS = 600.0
@@ -28,7 +28,6 @@ QUIET_SECONDS = 600.0
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
 LONGEST_OF_ISOLATION = 5.0
-_ISOLATING = frozenset({NAMESPACES, NETWORK_POLICIES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,18 @@ class _Repairs:
 class RepairBackoff:
     """Repairs of objects whose desired state did not change."""
 
-    def __init__(self, clock: Callable[[], float], exists: Callable[[Resource, Key], bool]) -> None:
-        """``clock`` in seconds, monotonic. Nothing is kept of objects that do not exist for QUIET_SECONDS."""
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        exists: Callable[[Resource, Key], bool],
+        isolates: Callable[[Resource], bool] = lambda _: False,
+    ) -> None:
+        """``clock`` in seconds, monotonic. Nothing is kept of objects that do not exist for QUIET_SECONDS.
+        ``isolates``: whether a kind keeps clients out, so that its pauses are short.
+        """
         self._clock = clock
         self._exists = exists
+        self._isolates = isolates
         self._known: Latest[tuple[Resource, Key], _Repairs] = Latest()
         self._made: Latest[tuple[Resource, Key], tuple[str, float]] = Latest()
         """Hash of what was written last, and when. To create the same again is a repair; something else is not."""
@@ -84,7 +91,7 @@ class RepairBackoff:
         known = self._known.get((resource, key))
         if known is None or known.repairs < FREE_REPAIRS:
             return 0.0
-        longest = LONGEST_OF_ISOLATION if resource in _ISOLATING else LONGEST_PAUSE
+        longest = LONGEST_OF_ISOLATION if self._isolates(resource) else LONGEST_PAUSE
         pause = exponential(FIRST_PAUSE, known.repairs - FREE_REPAIRS, longest)
         return max(0.0, known.last + pause - self._clock())
 

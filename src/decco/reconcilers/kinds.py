@@ -178,6 +178,7 @@ def child(
     isolates: bool = False,
 ) -> Kind:
     shape = shape or Shape(labelled_owner=owner_of_child)
+    shape = replace(shape, isolates=isolates or resource in (objects.NAMESPACES, objects.NETWORK_POLICIES))
     if resource.namespaced:
         shape = replace(shape, kept=is_child, most_bytes=0 if resource in _WORKLOADS else MOST_OF_A_CHILD)
     handlers = (child_changed, *handlers)

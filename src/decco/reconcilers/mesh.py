@@ -68,7 +68,11 @@ def space_mesh(caches: Caches, space: SpaceFacts, now: datetime) -> SpaceMesh:
         seconds=caches.settings.mesh.switch_seconds,
     )
     record, seconds = next_record(concerned, switch, now)
-    return SpaceMesh(_view(caches, record), record, waits, seconds)
+    view = _view(caches, record)
+    if view.name:
+        edge = _edge(caches, view.name)
+        view = replace(view, clients=tuple(edge), clients_outside=tuple(name for name in edge if not edge[name]))
+    return SpaceMesh(view, record, waits, seconds)
 
 
 def _view(caches: Caches, record: MeshRecord | None) -> MeshView:
@@ -113,12 +117,9 @@ def app_mesh(caches: Caches, space: SpaceFacts, plain_clients: Iterable[str] = (
     view = _view(caches, record)
     if not view.name:
         return NO_MESH
-    mesh = meshes()[view.name]
     clients = dict(_project(caches, space, view.name))
-    edge = caches.settings.edge.namespace
-    if edge is not None and space.spec.project is not None:
-        own = mesh.is_own_edge(gateway_controller(caches))
-        clients[edge] = own or any(view.name in entry.facts for entry in caches.edges.get(NAMESPACES, ()))
+    if space.spec.project is not None:
+        clients |= _edge(caches, view.name)
     store = caches.stores.get(_MONITORING)
     monitors = {entry.key.name: view.name in entry.facts for entry in store or () if not entry.deleting}
     return MeshView(
@@ -130,6 +131,15 @@ def app_mesh(caches: Caches, space: SpaceFacts, plain_clients: Iterable[str] = (
         monitors_outside=tuple(sorted(name for name, inside in monitors.items() if not inside)),
         accounts=tuple(_accounts(caches, space, plain_clients)),
     )
+
+
+def _edge(caches: Caches, mesh: str) -> dict[str, bool]:
+    """The namespace of the edge, if there is one, and whether its pods are in the mesh."""
+    name = caches.settings.edge.namespace
+    if name is None:
+        return {}
+    own = meshes()[mesh].is_own_edge(gateway_controller(caches))
+    return {name: own or any(mesh in entry.facts for entry in caches.edges.get(NAMESPACES, ()))}
 
 
 def _project(caches: Caches, space: SpaceFacts, mesh: str) -> Iterator[tuple[str, bool]]:

@@ -123,6 +123,32 @@ def test_policies_of_a_space(phase: MeshPhase) -> None:
     )
 
 
+SOLVERS: dict[str, tuple[Settings, MeshView, dict[str, Any]]] = {
+    "unknown-edge": (Settings(), STRICT, {}),
+    "edge-inside": (POD_EDGE, replace(STRICT, clients=("edge",)), {"project": "blue"}),
+    "edge-outside": (POD_EDGE, replace(STRICT, clients=("edge",), clients_outside=("edge",)), {"project": "blue"}),
+    "edge-on-hosts": (EDGE, replace(STRICT, clients=("edge",)), {}),
+}
+
+
+@pytest.mark.parametrize("case", SOLVERS)
+def test_policies_of_pods_that_answer_a_certificate_authority(case: str) -> None:
+    settings, view, spec = SOLVERS[case]
+    inputs = space_inputs(MeshPhase.STRICT)
+    facts = space(mesh="Istio", httpCertSecretName="tls", **spec)
+    children = space_children(replace(inputs, space=facts, settings=settings, mesh=view))
+    found = [child.obj for child in children if child.obj["metadata"]["name"] == "decco.acme"]
+    assert (found[0]["kind"], found[-1]["kind"]) == ("AuthorizationPolicy", "NetworkPolicy")
+    check_golden(f"mesh/solvers-{case}", found)
+
+
+def test_no_solver_policies_where_nothing_is_served_over_https_or_the_edge_is_unknown() -> None:
+    inputs = space_inputs(MeshPhase.STRICT)
+    for facts in (space(mesh="Istio"), space(mesh="Istio", project="blue", httpCertSecretName="tls")):
+        children = space_children(replace(inputs, space=facts))
+        assert not [child for child in children if child.obj["metadata"]["name"] == "decco.acme"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "endpoints"),
     [

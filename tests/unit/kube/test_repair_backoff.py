@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from decco.desired.mesh.meshes import meshes
 from decco.kube.repair_backoff import FREE_REPAIRS, LONGEST_OF_ISOLATION, LONGEST_PAUSE, QUIET_SECONDS, RepairBackoff
 from decco.objects import CONFIGMAPS, NAMESPACES, NETWORK_POLICIES, Key, Resource
+from decco.reconcilers.caches import Role
+from decco.reconcilers.kinds import KINDS
 
 AT = Key("acme", "web")
 
@@ -20,7 +23,8 @@ class Clock:
 def pauses(resource: Resource, times: int) -> list[float]:
     """The pause before each repair of an object that is altered at once every time."""
     clock = Clock()
-    repair_backoff, found = RepairBackoff(clock, lambda *_: True), []
+    shapes = {kind.resource: kind.shape for kind in KINDS if kind.role is Role.CHILD}
+    repair_backoff, found = RepairBackoff(clock, lambda *_: True, lambda each: shapes[each].isolates), []
     for _ in range(times):
         found.append(left := repair_backoff.pause_left(resource, AT))
         clock.now += left
@@ -36,7 +40,7 @@ def test_the_first_repairs_come_at_once_and_then_the_pauses_double() -> None:
     assert found[-1] == LONGEST_PAUSE
 
 
-@pytest.mark.parametrize("resource", [NAMESPACES, NETWORK_POLICIES])
+@pytest.mark.parametrize("resource", [NAMESPACES, NETWORK_POLICIES, *meshes()["Istio"].kinds])
 def test_what_isolates_is_not_left_for_long(resource: Resource) -> None:
     assert max(pauses(resource, 50)) == LONGEST_OF_ISOLATION
 

@@ -192,8 +192,11 @@ def test_a_policy_of_a_space_that_waits_for_it() -> None:
 def test_a_namespace_of_the_edge_that_enters_the_mesh() -> None:
     world = World(PROJECT, edge={"namespace": "edge"})
     world.client("namespaces(edge)", "edge")
+    assert space_mesh(world.caches, world.facts("a"), NOW).view.clients_outside == ("edge",)
     change = world.client("namespaces(edge)", "edge", **AMBIENT)
     found = {str(each.key) for each in client_changed(world.caches, change)}
-    assert found == {"a/web", "b/web", "c/web", "other/web", "open/web"}
+    spaces = {"a", "b", "c", "other", "open"}
+    assert found == spaces | {f"{name}/web" for name in spaces}
+    assert space_mesh(world.caches, world.facts("a"), NOW).view.clients_outside == ()
     assert key_of(change.entry.obj()).name == "edge"
     assert not list(client_changed(world.caches, world.client("namespaces(edge)", "edge", **AMBIENT, more="x")))

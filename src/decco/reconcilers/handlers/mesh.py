@@ -13,7 +13,7 @@ from decco.kube.entry import Entry
 from decco.kube.store import Change
 from decco.objects import Key
 from decco.reconcilers.caches import Caches, Request
-from decco.reconcilers.handlers.common import apps_of
+from decco.reconcilers.handlers.common import apps_of, space_and_apps
 from decco.reconcilers.mesh import mesh_record
 
 
@@ -49,7 +49,7 @@ def client_changed(caches: Caches, change: Change) -> Iterator[Request]:
     if old != new:
         for space in caches.claimants.values():
             if mesh_record(caches, space) is not None:
-                yield from apps_of(caches, space.name)
+                yield from space_and_apps(caches, space.name)
 
 
 def _apps_in(caches: Caches, projects: set[str | None], without: str) -> Iterator[Request]:

@@ -15,6 +15,7 @@ from decco.desired.endpoints import ResolvedApp
 from decco.desired.mesh.interface import Identity, Mesh, open_ports, plain_ports
 from decco.desired.mesh_state import MeshPhase
 from decco.desired.model import AppInputs, Child, SpaceInputs
+from decco.desired.solvers import SOLVER_LABELS, SOLVER_POLICY, SOLVER_PORT, solver_policy
 from decco.objects import Obj, Resource
 
 GROUP = "security.istio.io"
@@ -45,9 +46,12 @@ class Istio(Mesh):
             rules.append({"from": [_WITHOUT_IDENTITY]})  # the NetworkPolicies limit these
         meta = names.space_meta(space)
         mode = {"mode": "STRICT" if strict else "PERMISSIVE"}
+        allow_solvers, plain_solvers = _solvers(inputs)
         return [
             names.child(inputs.served[AUTHORIZATION_POLICIES], meta, spec={"action": "ALLOW", "rules": rules}),
+            *allow_solvers,
             names.child(inputs.served[PEER_AUTHENTICATIONS], meta, spec={"mtls": mode}),
+            *plain_solvers,
         ]
 
     def permitted(self, policy: Obj) -> Iterator[tuple[Identity, frozenset[int]]]:
@@ -91,6 +95,28 @@ class Istio(Mesh):
         ports = {str(port): {"mode": "PERMISSIVE"} for port in sorted(without_mesh)}
         plain = names.child(inputs.served[PEER_AUTHENTICATIONS], meta, spec={**pods, "portLevelMtls": ports})
         return [allow, plain]
+
+
+def _solvers(inputs: SpaceInputs) -> tuple[list[Child], list[Child]]:
+    """For the pods that answer a certificate authority: to whom the NetworkPolicy opens them, and without the mesh
+    where that is not in it.
+    """
+    space, mesh, edge = inputs.space, inputs.mesh, inputs.settings.edge
+    if not solver_policy(space, edge):
+        return [], []
+    rule: Obj = {"to": _to([SOLVER_PORT])}
+    cidrs = [{"source": {"ipBlocks": list(edge.cidrs)}}] if edge.cidrs else []
+    known = [*_sources(mesh.clients, mesh.clients_outside), *cidrs]
+    if known:
+        rule = {"from": known, **rule}
+    meta = names.space_meta(space, SOLVER_POLICY)
+    pods = {"selector": {"matchLabels": SOLVER_LABELS}}
+    spec = {**pods, "action": "ALLOW", "rules": [rule]}
+    allow = names.child(inputs.served[AUTHORIZATION_POLICIES], meta, spec=spec)
+    if known and not cidrs and not mesh.clients_outside:
+        return [allow], []
+    plain = {**pods, "portLevelMtls": {str(SOLVER_PORT): {"mode": "PERMISSIVE"}}}
+    return [allow], [names.child(inputs.served[PEER_AUTHENTICATIONS], meta, spec=plain)]
 
 
 def _plain(inputs: AppInputs, resolved: ResolvedApp, tunnel: int) -> Iterator[Obj]:
