@@ -28,7 +28,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo docs test check unit thorough integration integration-sample packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-ui test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -127,6 +127,9 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 	$(call step,leader,TIMED=1 LEADER_TRIALS=100 LEADER_LISTED=10000 LEADER_RECONCILED=1000 $(BIN)/python -m pytest \
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
+
+test-ui: $(VENV)/.complete assets ## decco ui in a real browser (Debian's chromium), as operator and as tenant, with screenshots in build/ui
+	$(call step,ui,$(BIN)/python -m pytest tests/ui --junitxml=$(REPORTS)/ui.xml $(ARGS))
 
 test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the promised durations; idle machine, some ten minutes
 	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e tests/verify -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))

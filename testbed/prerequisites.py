@@ -89,6 +89,10 @@ POWERDNS = (
 )
 ETCD = (Need("etcd-server", "etcd", "the DNS server CoreDNS"),)
 DNS = (GO, *BIND, *KNOT, *POWERDNS, *ETCD)
+BROWSER = (
+    Need("chromium", "chromium", "a browser"),
+    Need("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "texts in a browser"),
+)
 DEBOOTSTRAP = Need("debootstrap", "debootstrap", "a bare Debian", root=True)
 INTEGRATION = (*BIND, *POLICIES)
 
@@ -97,6 +101,7 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "thorough": (STUNNEL, *BIND),
     "integration": INTEGRATION,
     "test-leader": (),
+    "test-ui": BROWSER,
     "test-policies": POLICIES,
     "images": ENGINE,
     "test-images": (*SIDECAR, *ENGINE, *NETWORK),

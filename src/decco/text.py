@@ -16,6 +16,11 @@ def printable(text: str, limit: int) -> str:
     return truncate(" ".join(line.split()), limit)
 
 
+def clean(text: object) -> str:
+    """The text on one line, without control characters, in full."""
+    return "".join(char if char.isprintable() else " " for char in str(text))
+
+
 def escape(text: str) -> str:
     """Replaces what does not print by JSON's escapes."""
     if text.isprintable():

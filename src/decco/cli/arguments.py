@@ -51,6 +51,18 @@ def add_common(parser: argparse.ArgumentParser, *formats: str, cluster: bool = T
 
     ``formats``: the first is the default.
     """
+    add_settings(parser)
+    if cluster:
+        add_cluster(parser)
+    group = parser.add_argument_group("output")
+    text = f"{', '.join(formats[:-1])} or {formats[-1]}; default: {formats[0]}"
+    add_choice(group, "-o", "--output", choices=formats, metavar="FORMAT", default=formats[0], help=text)
+    text = "auto (on a terminal, unless NO_COLOR is set), always or never"
+    add_choice(group, "--color", choices=("auto", "always", "never"), metavar="WHEN", default="auto", help=text)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Flags for the controller's settings."""
     group = parser.add_argument_group("settings")
     group.add_argument(
         "--config",
@@ -59,13 +71,6 @@ def add_common(parser: argparse.ArgumentParser, *formats: str, cluster: bool = T
         help="the controller's settings, instead of those of the controller in the cluster",
     )
     group.add_argument("--decco-namespace", metavar="NAME", help="namespace of decco itself; default: decco")
-    if cluster:
-        add_cluster(parser)
-    group = parser.add_argument_group("output")
-    text = f"{', '.join(formats[:-1])} or {formats[-1]}; default: {formats[0]}"
-    add_choice(group, "-o", "--output", choices=formats, metavar="FORMAT", default=formats[0], help=text)
-    text = "auto (on a terminal, unless NO_COLOR is set), always or never"
-    add_choice(group, "--color", choices=("auto", "always", "never"), metavar="WHEN", default="auto", help=text)
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:

@@ -15,16 +15,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from decco.text import clean
+
 if TYPE_CHECKING:
     from decco.views.findings import Finding
 
 NARROW = 40
 """Minimum width of the last column of a table for wrapping its text."""
-
-
-def clean(text: object) -> str:
-    """The text on one line, without control characters."""
-    return "".join(char if char.isprintable() else " " for char in str(text))
 
 
 def wants_color(when: str, stream: TextIO) -> bool:

@@ -17,6 +17,7 @@ COMMANDS = {
     "diff": "show how what is in the cluster differs from what decco would write",
     "explain": "show who owns a host name, Space or App, how it is reached, and what is missing",
     "graph": "draw who may talk to whom",
+    "ui": "show explain and graph as a page that follows the cluster, on this machine and with your own rights",
     "doctor": "check whether a cluster and the controller in it meet the requirements",
     "verify": "try on a cluster everything that decco promises, with temporary Spaces and Apps",
     "dns": "show what decco would change in DNS",

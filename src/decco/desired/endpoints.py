@@ -176,7 +176,7 @@ def pod_port_of(app: str, spec: AppSpec, space: SpaceFacts, taken: Collection[st
 def _listener_ports(spec: AppSpec, endpoints: Iterable[Endpoint], space: SpaceFacts) -> dict[str, int]:
     """Sidecar ports by endpoint. A port depends on the endpoint's name, not on the order of the spec."""
     endpoints = list(endpoints)
-    listeners = [endpoint.name for endpoint in endpoints if _secret_name(endpoint, space) is not None]
+    listeners = [endpoint.name for endpoint in endpoints if secret_name(endpoint, space) is not None]
     return names.pod_ports(sorted(listeners), reserved_ports(spec, endpoints))
 
 
@@ -186,7 +186,7 @@ def reserved_ports(spec: AppSpec, endpoints: Iterable[Endpoint]) -> frozenset[in
     return used | {egress.local_port for egress in spec.tls_egresses}
 
 
-def _secret_name(endpoint: Endpoint, space: SpaceFacts) -> str | None:
+def secret_name(endpoint: Endpoint, space: SpaceFacts) -> str | None:
     """Name of the Secret that the sidecar shows for this endpoint; None: no listener."""
     if endpoint.is_metrics_endpoint or endpoint.disable_tls_termination:
         return None
@@ -294,7 +294,7 @@ class _Resolver:
         )
 
     def _server(self, endpoint: Endpoint, port: int | None) -> TlsServer | None:
-        secret = _secret_name(endpoint, self._space)
+        secret = secret_name(endpoint, self._space)
         if secret is None or port is None:
             return None
         return TlsServer(

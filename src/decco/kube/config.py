@@ -165,6 +165,7 @@ class KubeconfigSource:
             server_hostname=cluster.get("tls-server-name") or None,
             authorization=authorization,
             lasts=lasts,
+            namespace=files.context.namespace,
         )
 
     def _read(self) -> _Files:

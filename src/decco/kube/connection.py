@@ -36,6 +36,8 @@ class Access:
     server_hostname: str | None
     authorization: str | None
     lasts: float
+    namespace: str = ""
+    """That of the kubeconfig's context; "" if it names none."""
 
 
 class Source(Protocol):
@@ -64,6 +66,8 @@ class Connection:
     server_hostname: str | None = None
     source: Source | None = None
     generation: int = 0
+    namespace: str = ""
+    """Where the user works, as for kubectl; "" if that is not known."""
     _authorization: str | None = field(default=None, repr=False)
     _due_at: float = math.inf
     """On a clock that counts suspended time, in which credentials expire too."""
@@ -75,6 +79,7 @@ class Connection:
     def of(cls, source: Source, access: Access) -> Connection:
         """The connection that a source's first load describes."""
         connection = cls(access.server, proxy=access.proxy, server_hostname=access.server_hostname, source=source)
+        connection.namespace = access.namespace
         connection.take(access)
         return connection
 

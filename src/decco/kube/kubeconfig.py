@@ -37,6 +37,7 @@ class ContextInUse:
     cluster: Section
     user: Section
     user_name: str
+    namespace: str = ""
 
     @property
     def of_cluster(self) -> str:
@@ -75,7 +76,8 @@ def read(paths: Sequence[Path], context: str | None) -> ContextInUse:
                 f"add {name!r}, or name another context with --context"
             )
     cluster, user = merged["clusters"][names["cluster"]], merged["users"].get(names["user"], {})
-    return ContextInUse(source, wanted, cluster, user, names["user"])
+    namespace = _text(chosen.get("namespace"), f"namespace of context {wanted!r}")
+    return ContextInUse(source, wanted, cluster, user, names["user"], namespace)
 
 
 def content_of(section: Section, field: str, where: str) -> bytes | None:

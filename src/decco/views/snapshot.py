@@ -95,11 +95,19 @@ class Snapshot:
         self.offline = True
 
 
-def _caches(settings: Settings, served: Served) -> Caches:
+def empty_caches(settings: Settings, served: Served) -> Caches:
     """Empty caches. The controller's event handlers keep their indices; the keys that they enqueue go nowhere."""
     caches = Caches(settings, KINDS, served)
     EventHandlers(caches).connect()
     return caches
+
+
+def not_installed() -> ConfigError:
+    """The error of a cluster without decco's CustomResourceDefinitions."""
+    return ConfigError(
+        f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
+        "`decco crds | kubectl apply --server-side -f -`"
+    )
 
 
 def _and(words: list[str]) -> str:
@@ -127,7 +135,7 @@ def from_documents(documents: Iterable[Document], settings: Settings, namespace:
 
     ``namespace`` is the default for objects without one. Raises ConfigError for an object without a namespace.
     """
-    snapshot = Snapshot(_caches(settings, ALL_SERVED), offline=True)
+    snapshot = Snapshot(empty_caches(settings, ALL_SERVED), offline=True)
     _overlay(snapshot, documents, namespace)
     return snapshot
 
@@ -236,7 +244,7 @@ async def from_cluster(
     What the user may not read is in ``gaps``. Raises KubeError if the API server cannot be reached, and ConfigError if
     it does not serve Spaces and Apps.
     """
-    caches = _caches(settings, await discover(client, settings.routing))
+    caches = empty_caches(settings, await discover(client, settings.routing))
     snapshot = Snapshot(caches, offline=False)
     reader = _Reader(client, snapshot, sorted(namespaces) if namespaces is not None else None)
     await asyncio.gather(*map(reader.fill, caches.watches(caches.served)))
@@ -268,10 +276,7 @@ class _Reader:
             return [obj async for page in pages for obj in page.items]
         except (NotFound, NotServed) as error:
             if owner:
-                raise ConfigError(
-                    f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
-                    "`decco crds | kubectl apply --server-side -f -`"
-                ) from error
+                raise not_installed() from error
             return []  # the kind was removed after discovery
         except ApiError as error:
             if resource == GATEWAY_CLASSES:

@@ -7,10 +7,11 @@ from itertools import combinations
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from decco.cli.drawing import _Layout, mermaid, svg, text
+from decco.cli.drawing import mermaid, svg, text
 from decco.cli.output import Style
 from decco.objects import Key
 from decco.views.connectivity import Call, ConnectivityGraph, Node, ServicePort, connectivity
+from decco.views.drawing import _Layout
 from tests.unit.views.stories import app, simulated, space
 
 EVIL = '</text><script>alert(\'x\')</script>"]; click x "javascript:1"\n\x1b[2J'

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from decco.cli import arguments as flags
 from decco.cli import output
+from decco.text import clean
 
 if TYPE_CHECKING:
     from decco.views.dry_run_client import Write
@@ -74,10 +75,10 @@ def _show(arguments: argparse.Namespace, changes: list[tuple[ReconcileResult, Wr
     if arguments.output == "diff":
         for reconciled, write in changes:
             head = f"diff {reconciled}: {write.verb} {write.resource.kind} {write.key}"
-            output.write(style.head(output.clean(head)) + "\n")
+            output.write(style.head(clean(head)) + "\n")
             for line in unified(write):
                 paint = {"+": style.good, "-": style.bad, "@": style.dim}.get(line[:1], str)
-                output.write(paint(output.clean(line)) + "\n")
+                output.write(paint(clean(line)) + "\n")
     elif arguments.output == "table":
         rows = [(write.verb, f"{write.resource.kind} {write.key}", str(reconciled)) for reconciled, write in changes]
         if rows:

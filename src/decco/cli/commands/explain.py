@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from decco.cli import arguments as flags
 from decco.cli import output
 from decco.messages import Severity
+from decco.text import clean
 
 if TYPE_CHECKING:
     from decco.views.findings import Finding
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     findings = explain(world, target)
     if arguments.output == "table":
         style = output.style_of(arguments.color)
-        output.write(style.head(output.clean(target)) + "\n" + output.findings_table(findings, "ABOUT", style))
+        output.write(style.head(clean(target)) + "\n" + output.findings_table(findings, "ABOUT", style))
     else:
         gaps = [gap.text for gap in world.snapshot.gaps]
         statements = output.findings_data(findings, "about")

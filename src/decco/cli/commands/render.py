@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from decco.cli import arguments as flags
 from decco.cli import output
+from decco.text import clean
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         style = output.style_of(arguments.color)
         for reconciled, obj in objects:
-            output.write(style.dim(f"--- # {output.clean(reconciled)}") + "\n" + to_yaml(obj))
+            output.write(style.dim(f"--- # {clean(reconciled)}") + "\n" + to_yaml(obj))
     output.report(arguments.program, [*snapshot.warnings, *judged, *assumptions(snapshot, result)])
     return 1 if any(map(is_fatal, judged)) else 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from decco.cli import arguments as flags
 from decco.cli import output
+from decco.text import clean
 
 if TYPE_CHECKING:
     from decco.verify.probe import Result
@@ -137,7 +138,7 @@ def _check_groups(arguments: argparse.Namespace, groups: tuple[str, ...]) -> Non
 def _say(text: str) -> None:
     """A reader who has closed the pipe ends no run: what it made must be removed."""
     try:
-        sys.stderr.write(f"{output.clean(text)}\n")
+        sys.stderr.write(f"{clean(text)}\n")
         sys.stderr.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

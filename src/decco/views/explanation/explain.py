@@ -15,10 +15,11 @@ from decco.desired.limits import CLIENT_CIDRS, limits_of, limits_text
 from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.status import OWN_PAUSE
 from decco.hostnames import canonical, in_zone
-from decco.objects import APPS, SECRETS, SERVICES, SPACES, Key, Obj
+from decco.objects import APPS, SECRETS, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
 from decco.suggest import did_you_mean
+from decco.views.explanation.backends import backends
 from decco.views.explanation.mesh import mesh_of
 from decco.views.explanation.outgoing import egress_of, permitted
 from decco.views.explanation.parts import (
@@ -46,7 +47,7 @@ def hostnames_of(snapshot: Snapshot, result: SimulationResult, target: Target) -
     if target.app is not None:
         entry = snapshot.caches.apps.get(target.app)
         reported = status_of(entry.obj()).get("endpoints") or () if entry is not None else ()
-        endpoints = _endpoints_of(result.of("App", target.app)) or reported
+        endpoints = endpoints_of(result.of("App", target.app)) or reported
         return sorted({canonical(str(each["hostname"])) for each in endpoints if "hostname" in each})
     space = snapshot.caches.space(target.space or "")
     if space is None:
@@ -77,23 +78,20 @@ def _hostname(world: World, hostname: str) -> Findings:
         where = "" if world.snapshot.may_read(SPACES) else " that you may see"
         text = f"no Space{where} has this name: it would be under <space>.<domainName>, or in the hostnames of a Space"
         yield Finding("owner", text + _similar(world, hostname), "host-name-without-space")
-        yield from _rivals(world, hostname, None)
+        yield from rivals(world, hostname, None)
         yield from published(world, hostname, None, ())
         return
     found = caches.space(owner)
     assert found is not None
     _, space = found
     entry = entry_of(space, hostname)
-    claim = f"all names under {space.fqdn}" if in_zone(hostname, space.fqdn) else "it is one of its hostnames"
-    if entry is not None and entry != space.fqdn:
-        claim = f"it is {'one' if entry == hostname else f'below {entry}, one'} of its httpHostnames"
-    yield Finding("owner", f"Space {owner}, since {space.created}: {claim}")
-    yield from _rivals(world, hostname, owner)
+    yield ownership(space, hostname)
+    yield from rivals(world, hostname, owner)
     serving = [
         (reconciled, endpoint)
         for app in caches.apps.in_namespace(owner)
         if (reconciled := world.result.of("App", app.key)) is not None
-        for endpoint in _endpoints_of(reconciled)
+        for endpoint in endpoints_of(reconciled)
         if _serves(space, endpoint, hostname)
     ]
     if not serving and not world.snapshot.may_read(APPS, owner):
@@ -115,6 +113,15 @@ def _hostname(world: World, hostname: str) -> Findings:
     yield from record(world, hostname, publishers[0] if publishers else None)
 
 
+def ownership(space: SpaceFacts, hostname: str) -> Finding:
+    """By which claim the Space has the name."""
+    entry = entry_of(space, hostname)
+    claim = f"all names under {space.fqdn}" if in_zone(hostname, space.fqdn) else "it is one of its hostnames"
+    if entry is not None and entry != space.fqdn:
+        claim = f"it is {'one' if entry == hostname else f'below {entry}, one'} of its httpHostnames"
+    return Finding("owner", f"Space {space.name}, since {space.created}: {claim}")
+
+
 def _serves(space: SpaceFacts, endpoint: Obj, hostname: str) -> bool:
     """Whether an endpoint of a status is reached at this name, or at the wildcard that stands for it."""
     urls = (str(url) for url in endpoint.get("urls") or ())
@@ -127,7 +134,7 @@ def _similar(world: World, hostname: str) -> str:
     known = {
         endpoint["hostname"]
         for reconciled in world.result.results
-        for endpoint in _endpoints_of(reconciled)
+        for endpoint in endpoints_of(reconciled)
         if "hostname" in endpoint
     }
     for entry in world.snapshot.caches.spaces:
@@ -136,7 +143,7 @@ def _similar(world: World, hostname: str) -> str:
     return did_you_mean(hostname, sorted(known))
 
 
-def _rivals(world: World, hostname: str, owner: str | None) -> Findings:
+def rivals(world: World, hostname: str, owner: str | None) -> Findings:
     """The other Spaces that claim the name, and the Space that has it."""
     caches = world.snapshot.caches
     for entry in sorted(caches.spaces, key=lambda entry: entry.key):
@@ -216,7 +223,7 @@ def _limits(world: World, space: SpaceFacts) -> Findings:
 
 def _summary(world: World, key: Key) -> Finding:
     reconciled = world.result.of("App", key)
-    urls = [str(endpoint.get("url") or endpoint["name"]) for endpoint in _endpoints_of(reconciled)]
+    urls = [str(endpoint.get("url") or endpoint["name"]) for endpoint in endpoints_of(reconciled)]
     text = ", ".join(urls) or "no endpoint"
     if suspended(world, key):
         text += ", suspended"
@@ -257,12 +264,12 @@ def _app(world: World, key: Key) -> Findings:
         return
     yield from _life(world, "App", key, entry.obj(), entry.deleting)
     reconciled = world.result.of("App", key)
-    for endpoint in _endpoints_of(reconciled):
+    for endpoint in endpoints_of(reconciled):
         yield from _endpoint(world, space, reconciled, endpoint)
         hostname = endpoint.get("hostname")
         if reconciled is not None and hostname in reconciled.names:
             yield from record(world, hostname, reconciled)
-    if not _endpoints_of(reconciled) and reconciled is not None and reconciled.status is not None:
+    if not endpoints_of(reconciled) and reconciled is not None and reconciled.status is not None:
         yield Finding("endpoints", "none")
     yield from shares(world, space, key)
     yield from permitted(world, entry, space)
@@ -277,7 +284,7 @@ def _from_status(world: World, obj: Obj) -> Findings:
     for endpoint in status.get("endpoints") or ():
         about = f"endpoint {endpoint.get('name')}"
         yield Finding(about, str(endpoint.get("url") or f"port {endpoint.get('port')}"))
-        yield from _backends(world, Key(namespace, str(endpoint.get("name"))), about)
+        yield from backends(world, Key(namespace, str(endpoint.get("name"))), about)
         if "hostname" in endpoint:
             yield from published(world, canonical(str(endpoint["hostname"])), None, ())
     if world.snapshot.may_read(SECRETS, namespace):
@@ -286,7 +293,7 @@ def _from_status(world: World, obj: Obj) -> Findings:
                 yield validity(world, f"certificate {entry.key.name}", "copied by decco", entry.facts, None)
     else:
         yield Finding("certificates", f"you may not read the Secrets of namespace {namespace}", "certificates-hidden")
-    yield from (_condition(each) for each in status.get("conditions") or () if each["type"] != "Ready")
+    yield from (condition(each) for each in status.get("conditions") or () if each["type"] != "Ready")
 
 
 def _endpoint(world: World, space: SpaceFacts, reconciled: ReconcileResult | None, endpoint: Obj) -> Findings:
@@ -302,25 +309,10 @@ def _endpoint(world: World, space: SpaceFacts, reconciled: ReconcileResult | Non
         text = f"suspended by spec.suspend, no pods: {answer_of_suspended(world, endpoint.get('url'))}"
         yield Finding(about, text)
     else:
-        yield from _backends(world, Key(space.name, name), about)
+        yield from backends(world, Key(space.name, name), about)
     shared = is_canary(world, key) and str(endpoint.get("url")).startswith("https://")
     if "url" in endpoint and not shared:  # that of a canary is the other App's
         yield from route(world, Key(space.name, name), key)
-
-
-def _backends(world: World, service: Key, about: str) -> Findings:
-    if not world.snapshot.may_read(SERVICES, service.namespace) or world.ready_backends is None:
-        text, name = f"you may not read Services and EndpointSlices in {service.namespace}", "backends-hidden"
-    elif world.snapshot.caches.children[SERVICES].get(service) is None:
-        text = f"Service {service} is not there (yet): is the controller running? (decco doctor)"
-        name = "service-missing"
-    else:
-        ready, known = world.ready_backends.get(service, (0, 0))
-        text, name = f"Service {service}: {ready} of {known} pods ready", ""
-        if not ready:
-            text = f"Service {service}: no pod is ready ({known} known); see `kubectl -n {service.namespace} get pods`"
-            name = "no-ready-pod"
-    yield Finding(about, text, name)
 
 
 # -- common parts -----------------------------------------------------------------------------------------------------
@@ -352,12 +344,18 @@ def _conditions(reconciled: ReconcileResult | None, obj: Obj) -> Findings:
     probes have found.
     """
     conditions = ((reconciled.status if reconciled is not None else None) or {}).get("conditions") or ()
-    bad = [c for c in conditions if c["status"] == "False"]
-    yield from map(_condition, [c for c in bad if c["type"] != "Ready"] or bad)
-    seen = [c for c in _seen(obj) if c["type"] not in {each["type"] for each in bad}]
-    yield from map(_condition, seen)
-    if conditions and not bad and all(c["status"] == "True" for c in seen):
+    yield from map(condition, bad_conditions(reconciled, obj))
+    failed = [c for c in conditions if c["status"] == "False"]
+    if conditions and not failed and all(c["status"] == "True" for c in _seen(obj)):
         yield Finding("Ready", "everything is as the spec asks")
+
+
+def bad_conditions(reconciled: ReconcileResult | None, obj: Obj) -> list[Obj]:
+    """The conditions that explain why the object is not Ready, and all that probes have reported."""
+    conditions = ((reconciled.status if reconciled is not None else None) or {}).get("conditions") or ()
+    bad = [c for c in conditions if c["status"] == "False"]
+    causes = [c for c in bad if c["type"] != "Ready"] or bad
+    return causes + [c for c in _seen(obj) if c["type"] not in {each["type"] for each in bad}]
 
 
 def _seen(obj: Obj) -> list[Obj]:
@@ -366,11 +364,11 @@ def _seen(obj: Obj) -> list[Obj]:
     return [c for c in conditions if c["reason"] in reasons.SEEN and c["type"] != "Ready"]
 
 
-def _condition(condition: Obj) -> Finding:
-    text = f"{condition['reason']}: {condition['message']}"
-    return Finding(condition["type"], text, condition["reason"] if condition["status"] != "True" else "")
+def condition(found: Obj) -> Finding:
+    text = f"{found['reason']}: {found['message']}"
+    return Finding(found["type"], text, found["reason"] if found["status"] != "True" else "")
 
 
-def _endpoints_of(reconciled: ReconcileResult | None) -> list[Obj]:
+def endpoints_of(reconciled: ReconcileResult | None) -> list[Obj]:
     """The endpoints in the status that a reconcile would write."""
     return list(((reconciled.status if reconciled is not None else None) or {}).get("endpoints") or ())

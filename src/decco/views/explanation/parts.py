@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from decco.desired.secret_use import ANY_CONTENT, Use, covers
 from decco.hostnames import zone_of
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden
-from decco.objects import CERTIFICATES, ENVOY_GATEWAY_GROUP, SECRETS, Key, Resource, labels_of
+from decco.objects import CERTIFICATES, ENVOY_GATEWAY_GROUP, SECRETS, Key, Obj, Resource, labels_of
 from decco.reconcilers.edge import gateway_controller, space_live
 from decco.settings import RoutingBackend
 from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding, Findings
@@ -53,18 +53,28 @@ class World:
 
 async def ready_backends(client: Client, namespace: str) -> Mapping[Key, tuple[int, int]] | None:
     """Service -> numbers of its ready and of all endpoints; None if the user may not read them."""
-    found: dict[Key, tuple[int, int]] = {}
     try:
-        async for page in client.list_pages(ENDPOINT_SLICES, namespace=namespace):
-            for obj in page.items:
-                service = Key(namespace, str(labels_of(obj).get("kubernetes.io/service-name")))
-                ready, known = found.get(service, (0, 0))
-                endpoints = obj.get("endpoints") or ()
-                # Unknown counts as ready (EndpointConditions of discovery.k8s.io/v1).
-                fit = [each for each in endpoints if (each.get("conditions") or {}).get("ready") is not False]
-                found[service] = (ready + len(fit), known + len(endpoints))
+        pages = client.list_pages(ENDPOINT_SLICES, namespace=namespace)
+        return counted([endpoints_in(obj) async for page in pages for obj in page.items])
     except Forbidden:
         return None
+
+
+def endpoints_in(obj: Obj) -> tuple[Key, int, int]:
+    """The Service of an EndpointSlice, and the numbers of ready and of all endpoints in it."""
+    service = Key(obj["metadata"]["namespace"], str(labels_of(obj).get("kubernetes.io/service-name")))
+    endpoints = obj.get("endpoints") or ()
+    # Unknown counts as ready (EndpointConditions of discovery.k8s.io/v1).
+    ready = [each for each in endpoints if (each.get("conditions") or {}).get("ready") is not False]
+    return service, len(ready), len(endpoints)
+
+
+def counted(slices: Iterable[tuple[Key, int, int]]) -> Mapping[Key, tuple[int, int]]:
+    """The sums of each Service over its slices."""
+    found: dict[Key, tuple[int, int]] = {}
+    for service, ready, known in slices:
+        before = found.get(service, (0, 0))
+        found[service] = (before[0] + ready, before[1] + known)
     return found
 
 

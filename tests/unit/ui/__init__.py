@@ -1,0 +1,1 @@
+"""The page of ``decco ui`` without a cluster and without a browser."""
