@@ -112,7 +112,7 @@ def own(zones: dict[str, str] | None = None, backend: Backend = Backend.GATEWAY)
                 address, namespace = traefik.Traefik(cp.kubectl, node.load).install(), traefik.NAMESPACE
                 routing = {**traefik.SETTINGS, "DECCO_EDGE__ADDRESSES": address}
         echo, sidecar = catalog.echo(), catalog.stunnel()
-        node.load(echo.archive, sidecar.archive)
+        node.load(echo.archive, sidecar.archive, catalog.of_examples().archive)
         yield Cluster(
             kubectl=cp.kubectl,
             kubeconfig=cp.kubeconfig,

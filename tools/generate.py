@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tools import cli_page, dns_page, messages_page, settings_page
+from tools import cli_page, dns_page, messages_page, metrics_page, picture, settings_page
 from tools.crd import kinds
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -22,6 +22,8 @@ GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (
     dns_page.outputs,
     cli_page.outputs,
     messages_page.outputs,
+    metrics_page.outputs,
+    picture.outputs,
 )
 """Each returns path in the checkout -> content. They run in this order: a later one may read what an earlier wrote."""
 

@@ -12,15 +12,28 @@ from collections.abc import Callable
 
 from testbed.images.built import controller, stunnel
 from testbed.images.envoy import envoy
-from testbed.images.programs import busybox, echo, go_program, pause
+from testbed.images.programs import busybox, echo, go_program, of_examples, pause
 from testbed.images.shelf import REGISTRY, Image
 
-__all__ = ["IMAGES", "REGISTRY", "Image", "busybox", "controller", "echo", "envoy", "go_program", "pause", "stunnel"]
+__all__ = [
+    "IMAGES",
+    "REGISTRY",
+    "Image",
+    "busybox",
+    "controller",
+    "echo",
+    "envoy",
+    "go_program",
+    "of_examples",
+    "pause",
+    "stunnel",
+]
 
 IMAGES: dict[str, Callable[[], Image]] = {
     "pause": pause,
     "echo": echo,
     "busybox": busybox,
+    "examples": of_examples,
     "stunnel": stunnel,
     "envoy": envoy,
     "controller": controller,

@@ -13,6 +13,7 @@ from testbed.images.shelf import HERE, Image, provide
 
 BIN = "usr/local/bin"
 MODULE_FILES = ("go.mod", "go.sum", "*.go")
+EXAMPLES_IMAGE = "docker.io/library/busybox:1.37"
 PAUSE_USER = "65535:65535"
 """That of Kubernetes' own pause image."""
 
@@ -53,6 +54,27 @@ def busybox() -> Image:
         raise AssetsMissing("busybox is missing: install the package busybox-static")
     layer: oci.Layer = {"tmp": oci.folder(0o1777), "bin/sh": oci.program(binary), "bin/busybox": oci.program(binary)}
     return provide("busybox", oci.Config(entrypoint=["/bin/sh"]), [binary], lambda _: [layer])
+
+
+def of_examples() -> Image:
+    """``busybox:1.37``, which the examples and the tutorial name, for nodes that cannot pull it: Debian's busybox.
+
+    Raises:
+        AssetsMissing: there is none.
+    """
+    binary = packages.path_of("busybox")
+    if binary is None:
+        raise AssetsMissing("busybox is missing: install the package busybox-static")
+    layer: oci.Layer = {"tmp": oci.folder(0o1777), "bin/sh": oci.program(binary), "bin/busybox": oci.program(binary)}
+    layer = {**layer, **{f"bin/{name}": oci.program(text.encode()) for name, text in _applets().items()}}
+    config = oci.Config(entrypoint=["/bin/sh"])
+    return provide("examples", config, [Path(__file__), binary], lambda _: [layer], EXAMPLES_IMAGE)
+
+
+def _applets() -> dict[str, str]:
+    plain = {name: f'#!/bin/sh\nexec busybox {name} "$@"\n' for name in ("cat", "httpd", "sleep", "wget")}
+    # 1.37 says -lk where Debian's says -ll: listen, and go on after a connection.
+    return {**plain, "nc": '#!/bin/sh\nif [ "$1" = -lk ]; then shift; set -- -ll "$@"; fi\nexec busybox nc "$@"\n'}
 
 
 def go_program(

@@ -38,7 +38,11 @@ class Image:
 
 
 def provide(
-    name: str, config: oci.Config, ingredients: Iterable[str | bytes | Path], layers: Callable[[Path], list[oci.Layer]]
+    name: str,
+    config: oci.Config,
+    ingredients: Iterable[str | bytes | Path],
+    layers: Callable[[Path], list[oci.Layer]],
+    reference: str = "",
 ) -> Image:
     """Gives an image that is written without an engine, from the cache if that has one of the same ingredients.
 
@@ -47,6 +51,7 @@ def provide(
         config: how a container starts.
         ingredients: all that ``layers`` depends on: texts, and files or folders by their content.
         layers: makes the layers; it may use the folder that it is given, until they are written.
+        reference: what pods say, if they do not say the usual name.
 
     Raises:
         AssetsMissing: this machine lacks something to make it with.
@@ -56,17 +61,19 @@ def provide(
         with step(f"making the image {name}"), tempfile.TemporaryDirectory(prefix="decco-image-") as scratch:
             oci.write(archive, reference, layers(Path(scratch)), config)
 
-    return kept(name, [repr(config), HERE / "oci.py", *ingredients], write)
+    return kept(name, [repr(config), HERE / "oci.py", *ingredients], write, reference)
 
 
-def kept(name: str, ingredients: Iterable[str | bytes | Path], write: Callable[[str, Path], None]) -> Image:
+def kept(
+    name: str, ingredients: Iterable[str | bytes | Path], write: Callable[[str, Path], None], reference: str = ""
+) -> Image:
     """Gives an image; ``write`` makes its archive, under a reference, if the cache has none of the same ingredients.
 
     Raises:
         AssetsMissing: see ``provide``.
     """
     tag = fingerprint(name, "-".join(cache.go_platform()), *ingredients)[:TAG_LENGTH]
-    image = Image(name, f"{REGISTRY}/{name}:{tag}", cache.root() / "images" / f"{name}-{tag}.tar")
+    image = Image(name, reference or f"{REGISTRY}/{name}:{tag}", cache.root() / "images" / f"{name}-{tag}.tar")
     if not image.archive.is_file():
         with cache.locked(f"image-{name}"):
             if not image.archive.is_file():
