@@ -28,7 +28,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo docs test check unit thorough integration integration-sample packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-ui test-dns-interleavings test-upgrades test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-ui test-dns-interleavings test-upgrades test-zones test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -79,7 +79,7 @@ unit: $(VENV)/.complete ## tests without network, in seconds
 thorough: $(VENV)/.complete ## the other tests of tests/unit, of seconds each: started programs, many random histories
 	$(call step,thorough,$(BIN)/python -m pytest tests/unit -n 2 -m thorough --junitxml=$(REPORTS)/thorough.xml $(ARGS))
 
-INTEGRATION := $(BIN)/python -m pytest tests/integration tests/policies -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(REPORTS)/integration.xml
+INTEGRATION := $(BIN)/python -m pytest tests/integration tests/policies tests/zones/test_spread.py -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(REPORTS)/integration.xml
 
 integration: $(VENV)/.complete assets ## tests against a real API server (half an hour)
 	-@$(BIN)/python -m testbed.netpol >/dev/null
@@ -100,6 +100,10 @@ images: prerequisites ## the images of both Dockerfiles, by Docker or else by bu
 
 test-images: $(VENV)/.complete ## the sidecar's image as make images builds it: real stunnel, real TLS clients
 	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
+
+test-zones: $(VENV)/.complete assets ## pods over availability zones: real scheduler, nodes by kwok, a zone lost and back, drains (builds kwok once)
+	@$(BIN)/python -m testbed.kwok
+	$(call step,zones,$(BIN)/python -m pytest tests/zones --junitxml=$(REPORTS)/zones.xml $(ARGS))
 
 test-policies: $(VENV)/.complete assets ## NetworkPolicies: allowed connections, evaluated and enforced by third-party programs
 	@$(BIN)/python -m testbed.netpol >/dev/null

@@ -84,6 +84,8 @@ class ControlPlane:
         audit: bool = True,
         network: flags.Network | None = None,
         admission: Sequence[str] = (),
+        apiserver_flags: Sequence[str] = (),
+        manager_flags: Sequence[str] = (),
     ) -> None:
         """Prepares, starts nothing.
 
@@ -92,7 +94,11 @@ class ControlPlane:
             audit: whether requests of the user ``decco`` are recorded, see ``audit``.
             network: where pods reach the API server, if there are to be any; else it listens on loopback.
             admission: admission plugins beside Kubernetes' default ones.
+            apiserver_flags: further ones of the API server.
+            manager_flags: further ones of the controller manager.
         """
+        self._apiserver_flags = tuple(apiserver_flags)
+        self._manager_flags = tuple(manager_flags)
         self._admission = tuple(admission)
         self.version = kubernetes_version(version)
         self._audited = audit
@@ -175,7 +181,7 @@ class ControlPlane:
             admission=self._admission,
         )
         program = self.binaries.kubernetes["kube-apiserver"]
-        self._apiserver = self.processes.start("kube-apiserver", [program, *arguments])
+        self._apiserver = self.processes.start("kube-apiserver", [program, *arguments, *self._apiserver_flags])
         self._apiserver.wait_until(self._is_ready, START_SECONDS)
 
     def stop_apiserver(self, *, kill: bool = False) -> None:
@@ -226,7 +232,9 @@ class ControlPlane:
             services=self._network.services,
         )
         program = self.binaries.kubernetes["kube-controller-manager"]
-        manager = self._manager = self.processes.start("kube-controller-manager", [program, *arguments])
+        manager = self._manager = self.processes.start(
+            "kube-controller-manager", [program, *arguments, *self._manager_flags]
+        )
         # The account of the default namespace is the first thing that its controllers make: they run.
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         manager.wait_until(lambda: self.request("GET", account).status == 200, START_SECONDS)

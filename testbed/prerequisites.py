@@ -103,6 +103,7 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "test-leader": (),
     "test-ui": BROWSER,
     "test-policies": POLICIES,
+    "test-zones": (GO,),
     "images": ENGINE,
     "test-images": (*SIDECAR, *ENGINE, *NETWORK),
     "packaging": (GO, LUA),

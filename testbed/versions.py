@@ -47,6 +47,9 @@ ENVOY_GATEWAY = Module("github.com/envoyproxy/gateway", "v1.9.1", "h1:vAVp6/AlBX
 ISTIO_API = Module("istio.io/api", "v1.32.0", "h1:37mJvg9I0biYZAEQF+MATs4FNeCpXEIVO3LFpVb6iNM=")
 """For the CRDs of Istio; its control plane is not built here."""
 
+KWOK = Module("sigs.k8s.io/kwok", "v0.8.0", "h1:OTIOTwgROqPMovcTwxICx2eYQ4AwLpSx5EpjbDKF4SQ=")
+"""For the stages of nodes and pods; the program is built in testbed/kwok_module."""
+
 COREDNS_MODULE = "github.com/coredns/coredns"
 COREDNS_VERSION = "1.15.0"
 """As in testbed/dns/coredns_build/go.mod; with all of CoreDNS' default plugins, etcd and kubernetes among them."""

@@ -126,6 +126,17 @@ def children(uid: str) -> list[tuple[str, Obj]]:
     return made
 
 
+NEAR_OTHERS: Obj = {
+    "affinity": {
+        "podAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "topology.kubernetes.io/zone", "labelSelector": {}, "namespaces": ["good1"]}
+            ]
+        }
+    }
+}
+
+
 def owned() -> list[tuple[str, Obj]]:
     """A tenant's objects in evil1: ``own`` is honest, ``old`` is from before the policies."""
     backend = {"service": {"name": "s", "port": {"number": 80}}}
@@ -159,7 +170,15 @@ def owned() -> list[tuple[str, Obj]]:
                     "replicas": 0,
                     "selector": {"matchLabels": {"a": "b"}},
                     "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}},
-                }
+                },
+                "near": {
+                    "replicas": 0,
+                    "selector": {"matchLabels": {"a": "b"}},
+                    "template": {
+                        "metadata": {"labels": {"a": "b"}},
+                        "spec": {"containers": [container], **NEAR_OTHERS},
+                    },
+                },
             },
         ),
         ("/apis/traefik.io/v1alpha1", "ingressrouteudps", {"old": {"any": "thing"}}),

@@ -262,12 +262,12 @@ def tls_secret(name: str, *names: str, share: str | None = "*", namespace: str =
 
 
 @contextlib.contextmanager
-def own_control_plane(*, restart_manager: bool = False) -> Iterator[ControlPlane]:
+def own_control_plane(*, restart_manager: bool = False, **flags: Any) -> Iterator[ControlPlane]:
     """A whole control plane with the CRDs of the Gateway API and of decco, and with the namespace ``decco``.
 
     A controller manager that is to delete what belongs to a deleted object of these kinds has to be started again.
     """
-    with ControlPlane() as cp:
+    with ControlPlane(**flags) as cp:
         cp.install_gateway_api()
         cp.install_decco_crds()
         if restart_manager:

@@ -42,6 +42,7 @@ from decco.api.model import Count, FreeForm, Model, Percent, Port, list_map
 from decco.api.pod import Pod
 from decco.api.pod_metadata import PodMetadata
 from decco.api.rules import Immutable
+from decco.api.topology import Topology
 from decco.api.workload_kinds import DeploymentFields, JobFields, StatefulSetFields, WorkloadKind
 
 DEFAULT_TLS_PORT = 443
@@ -72,14 +73,6 @@ class Mesh(StrEnum):
     ISTIO = "Istio"
 
 
-class ZoneSpread(StrEnum):
-    """How strictly the pods of an App are spread over availability zones."""
-
-    OFF = "Off"
-    PREFER = "Prefer"
-    REQUIRE = "Require"
-
-
 class AppProtocol(StrEnum):
     """What a container speaks at an endpoint's port, without the TLS around it."""
 
@@ -88,12 +81,6 @@ class AppProtocol(StrEnum):
     GRPC = "grpc"
     WEBSOCKET = "websocket"
     TCP = "tcp"
-
-
-class Topology(Model):
-    zone_spread: ZoneSpread = ZoneSpread.OFF
-    """How the pods of each App are spread over availability zones. "Off": no rule (write the quotes: YAML takes a
-    bare Off for false). Prefer: spread where possible. Require: leave a pod pending rather than crowd a zone."""
 
 
 class HttpHostname(Model):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from decco.api.conditions import ConditionType
-from decco.desired import names, reasons
+from decco.desired import names, reasons, topology
 from decco.desired.canary import place_canary
 from decco.desired.disruption import disruption_budget
 from decco.desired.egress import resolve_egresses
@@ -30,7 +30,7 @@ from decco.desired.secrets import CA_CRT, http_use, problem_of
 from decco.desired.sidecar import sidecar
 from decco.desired.stateful_set import pods_service
 from decco.desired.workload import workload
-from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, SERVICES, STATEFUL_SETS, Key, Obj, Resource
+from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, STATEFUL_SETS, Key, Obj, Resource
 from decco.settings import RoutingBackend
 
 
@@ -124,7 +124,7 @@ def _service(inputs: AppInputs, name: str, port: Obj, annotations: dict[str, str
         "selector": names.pod_selector(inputs.name),
         "ports": [{"protocol": "TCP", **port}],
     }
-    return names.child(SERVICES, names.app_meta(inputs, name, annotations), spec=spec)
+    return topology.service(inputs, names.app_meta(inputs, name, annotations), spec)
 
 
 # -- certificates -----------------------------------------------------------------------------------------------------

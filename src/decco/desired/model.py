@@ -32,6 +32,9 @@ class Child:
 
     resource: Resource
     obj: Obj
+    without: tuple[str, Obj] | None = None
+    """An optional field, as the API server names it, and the object without it: that is written where the server does
+    not serve the field's value. The refusal is reported."""
 
 
 @dataclass(frozen=True, slots=True)

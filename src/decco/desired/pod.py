@@ -11,20 +11,15 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from decco.api.types import AppSpec, ZoneSpread
+from decco.api.types import AppSpec
 from decco.api.workload_kinds import WorkloadKind
 from decco.desired import names
 from decco.desired.endpoints import objects
 from decco.desired.isolation import isolate
 from decco.desired.model import AppInputs, Problem
 from decco.desired.sidecar import Sidecar
+from decco.desired.topology import zone_constraint
 from decco.objects import ANNOTATION_POD_ANNOTATIONS, Obj
-
-ZONE = "topology.kubernetes.io/zone"
-TEMPLATE_HASH = "pod-template-hash"
-"""Label that the Deployment controller gives to the pods of one revision."""
-
-_UNSATISFIABLE = {ZoneSpread.PREFER: "ScheduleAnyway", ZoneSpread.REQUIRE: "DoNotSchedule"}
 
 
 def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj | Problem:
@@ -32,7 +27,7 @@ def pod_spec(inputs: AppInputs, sidecar: Sidecar | None) -> Obj | Problem:
     pod: Obj = copy.deepcopy(inputs.spec.pod)
     if (problem := isolate(pod, inputs.space, inputs.settings)) is not None:
         return problem
-    constraint = _zone_constraint(inputs)
+    constraint = zone_constraint(inputs)
     if constraint is not None:
         pod["topologySpreadConstraints"] = [*_listed(pod, "topologySpreadConstraints"), constraint]
     if inputs.spec.workload_kind is WorkloadKind.JOB and pod.get("restartPolicy") is None:
@@ -83,24 +78,6 @@ def name_clash(spec: AppSpec, sidecar: Sidecar) -> str | None:
         if volume["name"] in names_of_claims:
             return f"a volumeClaimTemplate is named {volume['name']}, as a volume of decco's sidecar is; rename it"
     return None
-
-
-def _zone_constraint(inputs: AppInputs) -> Obj | None:
-    unsatisfiable = _UNSATISFIABLE.get(inputs.space.spec.topology.zone_spread)
-    own = objects(inputs.spec.pod.get("topologySpreadConstraints"))
-    if unsatisfiable is None or any(constraint.get("topologyKey") == ZONE for constraint in own):
-        return None
-    constraint: Obj = {
-        "maxSkew": 1,
-        "topologyKey": ZONE,
-        "whenUnsatisfiable": unsatisfiable,
-        "labelSelector": {"matchLabels": names.pod_selector(inputs.name)},
-    }
-    if inputs.spec.workload_kind is WorkloadKind.DEPLOYMENT:
-        # Counts each revision separately: otherwise the old pods of a rollout cause an uneven spread of the new ones.
-        # The pods of a StatefulSet are replaced one by one, and their volumes tie each to its zone.
-        constraint["matchLabelKeys"] = [TEMPLATE_HASH]
-    return constraint
 
 
 def _listed(pod: Obj, key: str) -> list[Any]:

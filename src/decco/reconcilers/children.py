@@ -29,7 +29,15 @@ from decco.objects import (
     controller_of,
     key_of,
 )
-from decco.reconcilers.outcomes import REQUEUE_SECONDS, Refusal, being_deleted, refusal_of, retryable, rule_of
+from decco.reconcilers.outcomes import (
+    REQUEUE_SECONDS,
+    Refusal,
+    being_deleted,
+    refusal_of,
+    retryable,
+    rule_of,
+    value_not_served,
+)
 from decco.reconcilers.rejections import Enqueue, Question, Rejections
 
 log = get_logger(__name__)
@@ -148,7 +156,7 @@ class ChildWriter:
         try:
             await self._applier.check(pods.resource, pods.obj)
         except KubeError as error:
-            self._failed(pods, key, error, written)
+            written.refused(pods, self._failed(pods, key, error, written))
             return True
         return False
 
@@ -182,11 +190,29 @@ class ChildWriter:
         try:
             applied = await self._ensure(child, key)
         except (KubeError, Foreign, DriftConflict) as error:
-            self._failed(child, key, error, written)
-            return
+            applied = self._failed(child, key, error, written)
         if isinstance(applied, Refusal):
             written.refused(child, applied)
+            if applied.optional:
+                await self._write_without(child, key, written)
             return
+        self._applied(child, key, applied, written)
+
+    async def _write_without(self, child: Child, key: Key, written: Written) -> None:
+        """Writes the child without its optional field, which the API server refused: that stays the outcome."""
+        assert child.without is not None
+        outcome = written.outcomes[_named(child)]
+        try:
+            applied = await self._applier.ensure(child.resource, child.without[1])
+        except (KubeError, Foreign, DriftConflict) as error:
+            refusal = refusal_of(error, child.resource, key) or self._retryable(child, key, error, written)
+            written.refused(child, refusal)
+            return
+        self._applied(child, key, applied, written)
+        if written.outcomes[_named(child)] is None:
+            written.outcomes[_named(child)] = outcome
+
+    def _applied(self, child: Child, key: Key, applied: Applied, written: Written) -> None:
         entry = applied.entry
         if entry is not None and entry.deleting and not _says_more(child.resource, entry):
             written.refused(child, Refusal(being_deleted(child.resource, key, entry.obj()), None))
@@ -199,18 +225,24 @@ class ChildWriter:
         if applied.result is Result.WAITING and entry is None:
             written.requeue(1.0)  # it was deleted during the check, and no event will follow
 
-    def _failed(self, child: Child, key: Key, error: KubeError | Foreign | DriftConflict, written: Written) -> None:
-        refusal = refusal_of(error, child.resource, key)
+    def _failed(self, child: Child, key: Key, error: KubeError | Foreign | DriftConflict, written: Written) -> Refusal:
+        """The refusal, which is cached if it is the API server's."""
+        refusal = value_not_served(error, child) or refusal_of(error, child.resource, key)
         if refusal is None:
-            if not isinstance(error, NotListed):  # everything is reconciled when it can be listed
-                error.add_note(f"while writing {child.resource.kind} {key}")
-                written.retryable_errors.append(error)
-            written.unwritten.add(child.resource)
-            refusal = retryable(error, child.resource, key)
-        elif isinstance(error, ApiError):
+            return self._retryable(child, key, error, written)
+        if isinstance(error, ApiError):
             rule = rule_of(error, child.resource, key)
             refusal = self._rejections.refused((child.resource, key), self._question(child, key), refusal, rule)
-        written.refused(child, refusal)
+        return refusal
+
+    @staticmethod
+    def _retryable(child: Child, key: Key, error: KubeError | Foreign | DriftConflict, written: Written) -> Refusal:
+        """Of an error that is not about the object: the reconcile is tried again because of it."""
+        if not isinstance(error, NotListed):  # everything is reconciled when it can be listed
+            error.add_note(f"while writing {child.resource.kind} {key}")
+            written.retryable_errors.append(error)
+        written.unwritten.add(child.resource)
+        return retryable(error, child.resource, key)
 
     async def _ensure(self, child: Child, key: Key) -> Applied | Refusal:
         place = (child.resource, key)

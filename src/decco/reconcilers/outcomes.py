@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from decco.desired import reasons
-from decco.desired.model import Problem
+from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner, holders_of
 from decco.errors import DeccoError
 from decco.kube.errors import (
@@ -25,7 +25,7 @@ from decco.kube.errors import (
 )
 from decco.kube.identity import Foreign
 from decco.kube.repair_backoff import DriftConflict
-from decco.objects import STATEFUL_SETS, Key, Obj, Resource
+from decco.objects import STATEFUL_SETS, Key, Obj, Resource, key_of
 from decco.text import shown, truncate
 
 REQUEUE_SECONDS = 15.0
@@ -44,6 +44,26 @@ class Refusal:
 
     problem: Problem
     requeue_after: float | None
+    optional: bool = False
+    """Whether the child can be written without the field that was refused, see ``Child.without``."""
+
+
+def value_not_served(error: Exception, child: Child) -> Refusal | None:
+    """The refusal if the only cause is the value of the child's optional field: an older API server does not know it,
+    or a feature gate has it turned off. None otherwise.
+    """
+    if child.without is None or not isinstance(error, Invalid):
+        return None
+    field, _ = child.without
+    served = [cause for cause in error.causes if cause.get("field") == field]
+    if not served or len(served) != len(error.causes) or not error.has_cause("FieldValueNotSupported"):
+        return None
+    what = f"{child.resource.kind} {key_of(child.obj)}"
+    message = (
+        f"{what} is written without {field}, whose value this cluster's version does not serve: "
+        f"{_shorten(error.message)}; choose another value for the Space, or upgrade the cluster"
+    )
+    return Refusal(Problem(reasons.VALUE_NOT_SERVED, message), None, optional=True)
 
 
 def refusal_of(error: Exception, resource: Resource, key: Key) -> Refusal | None:

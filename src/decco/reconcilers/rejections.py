@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from decco.objects import Key, Resource
@@ -91,7 +91,7 @@ class Rejections:
             left = min(known.until, known.asked + MIN_RETRY_SECONDS) - now
         else:
             left = 0.0
-        return Refusal(known.refusal.problem, left) if left > 0 else None
+        return replace(known.refusal, requeue_after=left) if left > 0 else None
 
     def refused(self, ref: ObjectRef, question: Question, refusal: Refusal, rule: str) -> Refusal:
         """The request was refused by ``rule`` ("" if that is not known); returns the refusal with the time of the
@@ -111,7 +111,7 @@ class Rejections:
         pause = self._pause(shortest, len(members))
         cached = refusal.requeue_after is None or pause != shortest
         self._known[ref] = _Rejection(question, refusal, rule, now, now + pause, cached)
-        return Refusal(refusal.problem, pause)
+        return replace(refusal, requeue_after=pause)
 
     def passed(self, ref: ObjectRef, question: Question) -> None:
         """The request was not refused."""

@@ -264,6 +264,12 @@ def shape_rows() -> Iterator[Row]:
         ("spec.egressPolicy", "Declared", '"Open", "Declared"'),
         ("spec.mesh", "Istio", '"None", "Istio"'),
         ("spec.topology.zoneSpread", "Off", '"Off", "Prefer", "Require"'),
+        ("spec.topology.nodeTaintsPolicy", "Honor", '"Ignore", "Honor"'),
+        (
+            "spec.topology.trafficDistribution",
+            "PreferSameZone",
+            '"PreferClose", "PreferSameZone", "PreferSameNode"',
+        ),
     ):
         base = space(topology={})
         yield Row(f"{field} unknown", put(base, field, "Nonsense"), put(base, field, good), field, values)

@@ -11,7 +11,8 @@ import pytest
 from decco.api.crd import crds
 from decco.api.parse import MAX_PROBLEMS, InvalidObjectError, parse_app, parse_space
 from decco.api.rules import IMMUTABLE, VALIDATIONS
-from decco.api.types import Egress, Mesh, PodSecurityLevel, ZoneSpread
+from decco.api.topology import ZoneSpread
+from decco.api.types import Egress, Mesh, PodSecurityLevel
 from decco.errors import TerminalError
 from tests.unit.api.admission_table import ROWS, Obj, Row, app, endpoints, put, space
 

@@ -278,6 +278,65 @@ async def test_a_rejection_is_cached_until_something_changes() -> None:
     assert len(script.asked) == 2, "another object"
 
 
+# -- a value that the cluster's version does not serve -----------------------------------------------------------------
+
+FIELD = "spec.optional"
+UNSERVED = Invalid(
+    422, "Invalid", "Unsupported value", {"causes": [{"reason": "FieldValueNotSupported", "field": FIELD}]}
+)
+
+
+class Older(Script):
+    """An API server that refuses the field; ``ends`` are those of the objects without it."""
+
+    async def ensure(self, resource: Resource, desired: Obj) -> Applied:
+        if "optional" in desired.get("spec", {}):
+            self.asked.append("refused")
+            raise UNSERVED
+        return await super().ensure(resource, desired)
+
+
+def optional(value: str = "new") -> Child:
+    plain = child(SERVICES, spec={"port": 1}).obj
+    return Child(SERVICES, {**plain, "spec": {"port": 1, "optional": value}}, without=(FIELD, plain))
+
+
+async def test_an_object_is_written_without_the_value_that_is_not_served() -> None:
+    script, clock = Older(Service=Result.CREATED), Clock()
+    writer = ChildWriter(script, clock)
+    written = await writer.write([optional(), child(CONFIGMAPS)])
+    assert script.asked == ["refused", "Service/web", "ConfigMap/web"]
+    assert written.writes == 1
+    assert written.requeue_after == REFUSAL_SECONDS
+    problem = written.outcomes["Service", "web"]
+    assert problem is not None
+    assert problem.reason == reasons.VALUE_NOT_SERVED
+
+    script.ends = {}
+    clock.now += 100
+    again = await writer.write([optional()])
+    assert script.asked[3:] == ["Service/web"], "the refused one is not asked for again, and the other is kept as it is"
+    assert (again.writes, again.outcomes) == (0, {("Service", "web"): problem})
+    clock.now += REFUSAL_SECONDS
+    await writer.write([optional()])
+    assert script.asked[4:] == ["refused", "Service/web"], "after an upgrade it passes"
+
+
+@pytest.mark.parametrize("end", [FORBIDDEN, Foreign(SERVICES, Key("acme", "web"))])
+async def test_what_also_refuses_the_rest_is_the_outcome(end: Exception) -> None:
+    written = await write(Older(Service=end), optional())
+    problem = written.outcomes["Service", "web"]
+    assert problem is not None
+    assert problem.reason != reasons.VALUE_NOT_SERVED
+    assert not written.retryable_errors
+
+
+async def test_a_retryable_error_of_the_rest_is_tried_again() -> None:
+    written = await write(Older(Service=DOWN), optional())
+    assert written.retryable_errors == [DOWN]
+    assert written.unwritten == {SERVICES}
+
+
 async def test_of_another_owner_it_is_another_question() -> None:
     script = Script(Service=INVALID)
     writer = ChildWriter(script, Clock())

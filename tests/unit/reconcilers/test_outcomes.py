@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from decco.desired import reasons
+from decco.desired.model import Child
 from decco.kube.errors import Conflict, Garbled, Unreachable, error_of_status
 from decco.kube.identity import Foreign
 from decco.objects import NAMESPACES, SERVICES, Key
-from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of, retryable
+from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of, retryable, value_not_served
 
 KEY = Key("acme", "db")
 
@@ -84,3 +85,37 @@ def test_a_retryable_error_is_reported_as_temporary() -> None:
     assert outcome.problem.reason in reasons.WAITING
     assert "Service acme/db" in outcome.problem.message
     assert "the object has been modified" in outcome.problem.message
+
+
+FIELD = "spec.trafficDistribution"
+NOT_SERVED = {"reason": "FieldValueNotSupported", "message": "Unsupported value", "field": FIELD}
+OTHER = {"reason": "FieldValueInvalid", "message": "wrong", "field": "spec.ports"}
+PREFERRING = Child(SERVICES, {"metadata": {"namespace": "acme", "name": "db"}}, without=(FIELD, {}))
+
+
+def test_a_value_that_the_version_does_not_serve() -> None:
+    refusal = value_not_served(answer(422, "Invalid", "Unsupported value", causes=[NOT_SERVED]), PREFERRING)
+    assert refusal is not None
+    assert refusal.optional
+    assert refusal.problem.reason == reasons.VALUE_NOT_SERVED
+    assert f"Service acme/db is written without {FIELD}" in refusal.problem.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        answer(422, "Invalid", causes=[NOT_SERVED, OTHER]),
+        answer(422, "Invalid", causes=[OTHER]),
+        answer(422, "Invalid", causes=[{**NOT_SERVED, "reason": "FieldValueInvalid"}]),
+        answer(422, "Invalid"),
+        answer(403, "Forbidden", causes=[NOT_SERVED]),
+        Unreachable("refused"),
+    ],
+)
+def test_any_other_refusal_is_about_the_whole_object(error: Exception) -> None:
+    assert value_not_served(error, PREFERRING) is None
+
+
+def test_without_another_form_the_whole_object_is_refused() -> None:
+    error = answer(422, "Invalid", causes=[NOT_SERVED])
+    assert value_not_served(error, Child(SERVICES, PREFERRING.obj)) is None

@@ -14,13 +14,14 @@ from decco.desired.isolation import isolation_text
 from decco.desired.limits import CLIENT_CIDRS, limits_of, limits_text
 from decco.desired.model import SecretFacts, SpaceFacts
 from decco.desired.status import OWN_PAUSE
+from decco.desired.topology import topology_text, zones_text
 from decco.hostnames import canonical, in_zone
 from decco.objects import APPS, SECRETS, SPACES, Key, Obj
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
 from decco.suggest import did_you_mean
 from decco.views.explanation.backends import backends
-from decco.views.explanation.mesh import mesh_of, plain_text
+from decco.views.explanation.mesh import mesh_of
 from decco.views.explanation.outgoing import egress_of, permitted
 from decco.views.explanation.parts import (
     World,
@@ -184,6 +185,8 @@ def _space(world: World, name: str) -> Findings:
     yield Finding("isolation", text)
     if space.spec.isolation is not Isolation.STANDARD:
         yield Finding("pods", isolation_text(space.spec, world.snapshot.caches.settings))
+    if text := topology_text(space.spec.topology):
+        yield Finding("zones", text)
     yield Finding("egress", egress_of(space))
     if mesh := mesh_of(world, space):
         yield Finding("mesh", mesh)
@@ -263,6 +266,8 @@ def _app(world: World, key: Key) -> Findings:
         yield Finding("spec", str(entry.facts), "spec-invalid")
         return
     yield from _life(world, "App", key, entry.obj(), entry.deleting)
+    if text := zones_text(space, entry.obj()):
+        yield Finding("zones", text)
     reconciled = world.result.of("App", key)
     for endpoint in endpoints_of(reconciled):
         yield from _endpoint(world, space, reconciled, endpoint)
@@ -273,7 +278,6 @@ def _app(world: World, key: Key) -> Findings:
         yield Finding("endpoints", "none")
     yield from shares(world, space, key)
     yield from permitted(world, entry, space)
-    yield from plain_text(world, space, key)
     for name in sorted(entry.facts.secrets):
         yield from certificate(world, space, name, "named by this App", None)
     yield from _conditions(reconciled, entry.obj())

@@ -1,0 +1,1 @@
+"""Apps in availability zones: real scheduler, real node lifecycle, nodes that run nothing."""
