@@ -44,6 +44,8 @@ class Plan:
     """Whether the gateway is Envoy Gateway, with its policies."""
     issuer: bool = False
     """Whether there is cert-manager."""
+    mesh: bool = False
+    """Whether there is Istio."""
 
     def without(self, start: int, count: int) -> Plan:
         return replace(self, steps=self.steps[:start] + self.steps[start + count :])
@@ -78,7 +80,7 @@ def _user_step(rng: random.Random, spaces: tuple[str, ...], plan: Plan) -> tuple
         holder = rng.choice([each for each in spaces if each != name])
         return "transfer", (name, rng.choice(FURTHER), holder)
     if choice < 0.2:
-        return "space", (name, specs.space(rng, name, contested=contested, issuer=plan.issuer))
+        return "space", (name, specs.space(rng, name, contested=contested, issuer=plan.issuer, mesh=plan.mesh))
     if choice < 0.27:
         return ("orphan_space" if rng.random() < ORPHANS else "delete_space"), (name,)
     if choice < 0.62:
@@ -216,11 +218,12 @@ def make(seed: int) -> Plan:
         settings={"DECCO_ROUTING__PARENT_GATEWAY": "edge/shared"} if rng.random() < 0.3 else {},
         envoy=rng.random() < 0.4,
         issuer=rng.random() < 0.35,
+        mesh=random.Random(f"mesh {seed}").random() < 0.3,
     )
     spaces = SPACES[: rng.randint(1, 3)]
     steps = [Step(0.0, "secret", (name, 0, True)) for name in (*SECRETS, *POD_SECRETS)]
     for name in spaces:
-        spec = specs.space(rng, name, contested=plan.contested, issuer=plan.issuer)
+        spec = specs.space(rng, name, contested=plan.contested, issuer=plan.issuer, mesh=plan.mesh)
         steps.append(Step(round(rng.uniform(0.0, 5.0), 3), "space", (name, spec)))
     for _ in range(rng.randint(2, 14)):
         what, args = _user_step(rng, spaces, plan)

@@ -300,6 +300,30 @@ SABOTAGES = (
         "        if False:",
     ),
     Sabotage(
+        "a Space that joins a project is not listed as its member in a mesh",
+        "reconcilers/handlers/mesh.py",
+        "        if space.name != without and space.spec.project in projects and mesh_record",
+        "        if False and mesh_record",
+    ),
+    Sabotage(
+        "a Space does not enter its mesh when its policies are there",
+        "desired/mesh_state.py",
+        "            if switch.waits:\n                return live.phase, None\n            over, after",
+        "            if True:\n                return live.phase, None\n            over, after",
+    ),
+    Sabotage(
+        "a Space that leaves its mesh keeps the policies",
+        "desired/mesh_state.py",
+        "            over, after = switch.seconds, MeshPhase.OFF",
+        "            over, after = switch.seconds, MeshPhase.PREPARED",
+    ),
+    Sabotage(
+        "service accounts of a Space that is there later are not permitted",
+        "reconcilers/handlers/mesh.py",
+        "    return (Request(key) for key in caches.index.servers_of_space(name))",
+        "    return iter(())",
+    ),
+    Sabotage(
         "Apps do not wait for the record of a grant",
         "reconcilers/app.py",
         "        if self.caches.claims.verdict(space.name).pending:",

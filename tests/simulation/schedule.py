@@ -46,7 +46,9 @@ class Outcome:
 
 def run(plan: Plan) -> Outcome:
     """Runs the plan; never raises for what the controller does."""
-    world = World(plan.seed, plan.controllers, plan.servers, plan.settings, envoy=plan.envoy, issuer=plan.issuer)
+    world = World(
+        plan.seed, plan.controllers, plan.servers, plan.settings, envoy=plan.envoy, issuer=plan.issuer, mesh=plan.mesh
+    )
     outcome = Outcome(plan)
     try:
         _furnish(world, plan)
@@ -161,6 +163,10 @@ def _furnish(world: World, plan: Plan) -> None:
         )
 
 
+def _installed(plan: Plan) -> dict[str, bool]:
+    return {"envoy": plan.envoy, "issuer": plan.issuer, "mesh": plan.mesh}
+
+
 def resources(world: World, daemon: Daemon) -> list[str]:
     """The watches that are open for a controller, but for that of the Lease."""
     streams = [stream for process, stream in world.network.pipes.values() if process is daemon.process]
@@ -169,7 +175,7 @@ def resources(world: World, daemon: Daemon) -> list[str]:
 
 def deploy(plan: Plan, others: list[Obj], owned: list[Obj]) -> tuple[dict[str, Any], list[str]]:
     """The state that a new cluster with one controller reaches with these objects, and what that controller watches."""
-    world = World(plan.seed, extra=plan.settings, envoy=plan.envoy, issuer=plan.issuer)
+    world = World(plan.seed, extra=plan.settings, **_installed(plan))
     try:
         _furnish(world, plan)
         for obj in others:
@@ -259,7 +265,7 @@ def _normal(node: Any, uids: dict[str, str]) -> Any:
             kept["uid"] = uids.get(node["uid"], "unknown")
         if isinstance(kept.get("annotations"), dict):
             kept["annotations"] = {
-                name: "…" if name.endswith(("/hash", "/hostnames", "/ca-changed")) else value
+                name: "…" if name.endswith(("/hash", "/hostnames", "/ca-changed")) else value.split("@")[0]
                 for name, value in kept["annotations"].items()
             }
         return {name: _normal(value, uids) for name, value in sorted(kept.items())}

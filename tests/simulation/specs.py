@@ -25,8 +25,8 @@ TARGET = "db.partner.example"
 """A name outside of the cluster."""
 
 
-def space(rng: random.Random, name: str, *, contested: bool, issuer: bool) -> Obj:
-    """The spec of a Space; ``issuer``: whether certificates may come from one."""
+def space(rng: random.Random, name: str, *, contested: bool, issuer: bool, mesh: bool) -> Obj:
+    """The spec of a Space; ``issuer``: whether certificates may come from one; ``mesh``: whether there is a mesh."""
     spec: Obj = {"domainName": DOMAIN}
     if rng.random() < 0.6:
         spec["project"] = rng.choice(("red", "blue"))
@@ -41,9 +41,7 @@ def space(rng: random.Random, name: str, *, contested: bool, issuer: bool) -> Ob
         spec["hostnames"] = [f"{name}.example.com"]
     if rng.random() < 0.2:
         spec["resourceQuota"] = {"hard": {"pods": str(rng.randint(5, 9))}}
-    if rng.random() < 0.15:
-        spec["egressPolicy"] = "Declared"
-        spec["egressCidrs"] = [{"cidr": "198.51.100.0/24"}]
+    _vary_network(rng, spec, mesh)
     if rng.random() < 0.2:
         spec["podSecurity"] = rng.choice(("baseline", "restricted"))
     if rng.random() < 0.3:
@@ -57,6 +55,14 @@ def space(rng: random.Random, name: str, *, contested: bool, issuer: bool) -> Ob
     if rng.random() < 0.1:
         spec["limitRange"] = {"limits": [{"type": "Container", "default": {"cpu": str(rng.randint(1, 2))}}]}
     return spec
+
+
+def _vary_network(rng: random.Random, spec: Obj, mesh: bool) -> None:
+    if rng.random() < 0.15:
+        spec["egressPolicy"] = "Declared"
+        spec["egressCidrs"] = [{"cidr": "198.51.100.0/24"}]
+    if mesh and rng.random() < 0.6:
+        spec["mesh"] = "Istio"
 
 
 def _http_hostnames(rng: random.Random, name: str, spec: Obj, contested: bool) -> list[Obj]:
@@ -211,7 +217,7 @@ def _vary_tcp(rng: random.Random, endpoint: Obj, space_name: str, contested: boo
     if rng.random() < 0.3:
         endpoint["createClearTextService"] = True
     if rng.random() < 0.15:
-        endpoint["allowedClients"] = ["client.example.net"]
+        endpoint["allowedClients"] = sorted({"client.example.net", f"client.{rng.choice(SPACES)}.example.net"})
     if rng.random() < 0.2:
         endpoint["appProtocol"] = "tcp"
     if rng.random() < 0.2:

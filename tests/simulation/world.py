@@ -26,7 +26,7 @@ from tests.simulation.model.cluster import (
     Cluster,
 )
 from tests.simulation.model.etcd import Address, Etcd
-from tests.simulation.model.kinds import BY_NAME, CERT_MANAGER, ENVOY_GATEWAY, KINDS, Obj
+from tests.simulation.model.kinds import BY_NAME, CERT_MANAGER, ENVOY_GATEWAY, ISTIO, KINDS, Obj
 from tests.simulation.model.requests import Target
 from tests.simulation.model.servers import Server
 from tests.simulation.network import Network
@@ -35,6 +35,7 @@ SETTINGS = {
     "DECCO_METRICS_BIND_ADDRESS": "0",
     "DECCO_CLUSTER_DOMAIN": "cluster.local",
     "DECCO_EDGE__NAMESPACE": "edge",
+    "DECCO_MESH__SWITCH_SECONDS": "10",  # a step is over before what is quiet counts as settled
     "DECCO_PROBE__ENABLED": "false",  # no edge answers in virtual time
     "DECCO_EDGE__ADDRESSES": f'["{EDGE_ADDRESS}"]',
     "DECCO_DNS__PROVIDERS": f'[{{"type": "memory", "zones": ["{zone.ZONE}"]}}]',
@@ -149,6 +150,7 @@ class World:
         *,
         envoy: bool = False,
         issuer: bool = False,
+        mesh: bool = False,
     ) -> None:
         CLOCK.reset()
         random.seed(seed)
@@ -159,7 +161,7 @@ class World:
         self.loop: Loop = self.process.new_loop()
         self.etcd = Etcd()
         self.api = Api(self.etcd, random.Random(f"uids {seed}"))
-        absent = {ENVOY_GATEWAY: not envoy, CERT_MANAGER: not issuer}
+        absent = {ENVOY_GATEWAY: not envoy, CERT_MANAGER: not issuer, ISTIO: not mesh}
         self.api.unserved = {(kind.group, kind.plural) for kind in KINDS if absent.get(kind.group)}
         lag = random.Random(f"lag {seed}")
         self.servers = [Server(f"apiserver-{number}", self.api, self.loop, lag) for number in range(servers)]

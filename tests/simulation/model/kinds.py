@@ -8,7 +8,7 @@ from typing import Any
 Obj = dict[str, Any]
 
 _GATEWAY = "gateway.networking.k8s.io"
-ENVOY_GATEWAY, CERT_MANAGER = "gateway.envoyproxy.io", "cert-manager.io"
+ENVOY_GATEWAY, CERT_MANAGER, ISTIO = "gateway.envoyproxy.io", "cert-manager.io", "security.istio.io"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class Kind:
     @property
     def conditional(self) -> bool:
         """Whether an update needs a resourceVersion: of custom resources."""
-        return self.group in ("decco.platform9.com", _GATEWAY, ENVOY_GATEWAY, CERT_MANAGER)
+        return self.group in ("decco.platform9.com", _GATEWAY, ENVOY_GATEWAY, CERT_MANAGER, ISTIO)
 
     @property
     def resource(self) -> str:
@@ -81,6 +81,8 @@ KINDS = (
     Kind(ENVOY_GATEWAY, "v1alpha1", "backendtrafficpolicies", "BackendTrafficPolicy", status=True, generation=True),
     Kind(ENVOY_GATEWAY, "v1alpha1", "clienttrafficpolicies", "ClientTrafficPolicy", status=True, generation=True),
     Kind(CERT_MANAGER, "v1", "certificates", "Certificate", status=True, generation=True),
+    Kind(ISTIO, "v1", "authorizationpolicies", "AuthorizationPolicy", status=True, generation=True),
+    Kind(ISTIO, "v1", "peerauthentications", "PeerAuthentication", status=True, generation=True),
 )
 
 BY_PLURAL = {(kind.group, kind.plural): kind for kind in KINDS}

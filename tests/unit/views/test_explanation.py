@@ -227,6 +227,34 @@ def test_the_mesh_of_a_space() -> None:
     assert text.startswith("Istio, Strict since 2026-06-01T00:00:00Z: its pods are inside; declared ports also take")
 
 
+def test_plain_text_in_a_mesh() -> None:
+    def endpoint(name: str, port: int, **more: object) -> Obj:
+        return {"name": name, "port": port, "createClearTextService": True, **more}
+
+    clients = ["batch.b.example.net", "x.example.org"]
+    found = world(
+        space(mesh="Istio", project="p"),
+        space("b", mesh="Istio", project="p"),
+        space("open", mesh="Istio"),
+        space("plain"),
+        app("web", "acme", endpoint("cache", 6379), endpoint("db", 5432, verifyTcpClientCert=True)),
+        app("named", "acme", endpoint("ledger", 6380, allowedClients=clients)),
+        app("web", "open", endpoint("cache", 6379)),
+        app("web", "plain", endpoint("cache", 6379)),
+    )
+
+    def text(namespace: str, name: str = "web") -> list[str]:
+        return [each for _, each in said(found, Target(app=Key(namespace, name)), "mesh")]
+
+    cache, db = text("acme")
+    assert cache == "cache-cleartext.acme:6379 in plain text by the mesh: Spaces of project p"
+    assert "nobody of other Spaces" in db
+    (ledger,) = text("acme", "named")
+    assert "service account batch of Space b; not x.example.org" in ledger
+    assert "everybody in the mesh" in text("open")[0]
+    assert text("plain") == []
+
+
 def test_limits_of_a_space() -> None:
     limits = {"clientCidrs": ["192.0.2.0/24"], "requestRate": {"requests": 5}, "timeouts": {"idle": "1m"}}
     found = world(space(), space("b", limits=limits))

@@ -21,7 +21,7 @@ from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.report import status_of
 from decco.suggest import did_you_mean
 from decco.views.explanation.backends import backends
-from decco.views.explanation.mesh import mesh_of
+from decco.views.explanation.mesh import mesh_of, plain_text
 from decco.views.explanation.outgoing import egress_of, permitted
 from decco.views.explanation.parts import (
     World,
@@ -278,6 +278,7 @@ def _app(world: World, key: Key) -> Findings:
         yield Finding("endpoints", "none")
     yield from shares(world, space, key)
     yield from permitted(world, entry, space)
+    yield from plain_text(world, space, key)
     for name in sorted(entry.facts.secrets):
         yield from certificate(world, space, name, "named by this App", None)
     yield from _conditions(reconciled, entry.obj())
