@@ -124,6 +124,10 @@ EGRESSES = (
 )
 
 
+WITHOUT_CERTIFICATE = "d"
+"""A Space whose egresses have no certificate. Where the settings name an issuer it would be asked for one."""
+
+
 def _listed(space: str) -> list[tuple[int, Egress]]:
     """Local port and egress of those that run in a Space."""
     return list(enumerate((each for each in EGRESSES if each.space == space), FIRST_PORT))
@@ -175,6 +179,8 @@ def _declared(names: Names, port: int, egress: Egress) -> Obj:
 
 def _check(egress: Egress) -> Check:
     async def check(world: World) -> None:
+        if egress.space == WITHOUT_CERTIFICATE and world.settings.certificates.issuer_name is not None:
+            raise NotTested("the issuer in the setting certificates.issuerName gives every client a certificate")
         results = await _results(world, egress.space)
         if egress.control and not results.get(egress.control):
             raise NotTested(f"it says nothing while egress/{egress.control} gets no answer")
