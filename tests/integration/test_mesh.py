@@ -264,7 +264,13 @@ def test_plain_text_by_the_mesh_is_opened_and_closed(cluster: Cluster, decco: De
     decco.settle(2.0)
     assert [each for each in writes(cluster, since) if each[1] != "leases"] == []
 
+    # For the mesh alone, it needs no certificate and nothing leads to it from outside.
+    found = (cluster.get(path) or {})["status"]
+    assert found["endpoints"] == [{"name": "db", "port": 443}]
+    assert {each["type"] for each in found["conditions"]} == {"Ready", "WorkloadReady"}
+
     cluster.patch(path, {"spec": {"endpoints": [{"name": "db", "port": 5432}]}})
+    eventually(lambda: (cluster.app_condition(name, "web", "CertificatesReady") or {}).get("status") == "False")
     eventually(lambda: "authorizationpolicies/app-web" not in of_mesh(cluster, name))
     eventually(lambda: not is_open(cluster, name, "web"))
     assert (cluster.deployment(name, "web") or {})["metadata"]["generation"] == before["metadata"]["generation"]

@@ -19,6 +19,7 @@ from decco.desired.endpoints import ResolvedApp, endpoints_of, resolve
 from decco.desired.http_names import certificate_of
 from decco.desired.http_routes import named_by
 from decco.desired.mesh.meshes import meshes
+from decco.desired.mesh_only import is_mesh_only
 from decco.desired.model import AppInputs, Child, Problem, SecretState, SecretView
 from decco.desired.network import app_policy
 from decco.desired.outgoing import outgoing
@@ -205,7 +206,7 @@ def _needed_secrets(inputs: AppInputs) -> tuple[dict[str, _Needed], list[Problem
         how = http_use(inputs.space, secret, inputs.settings, inputs.gateway_controller)
         need(None, secret or None, how, Problem(reasons.CERTIFICATE_MISSING, message))
     for endpoint in endpoints:
-        if not endpoint.paths and not endpoint.disable_tls_termination:
+        if not (endpoint.paths or endpoint.disable_tls_termination or is_mesh_only(endpoint, space)):
             message = (
                 f"endpoint {endpoint.name} has no certificate and takes no connections: set certAndCaSecretName, "
                 "the Space's tcpCertAndCaSecretName, or disableTlsTermination if the container speaks TLS itself"

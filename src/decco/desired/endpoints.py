@@ -19,6 +19,7 @@ from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
 from decco.api.types import AppProtocol, AppSpec, Endpoint, Timeouts
 from decco.desired import names, reasons
 from decco.desired.http_routes import HttpRoutes, ResolvedPath, resolved_path, without_slash
+from decco.desired.mesh_only import is_mesh_only
 from decco.desired.model import AppInputs, Problem, SpaceFacts
 from decco.errors import TerminalError
 from decco.hostnames import canonical, in_zone
@@ -70,8 +71,8 @@ class ResolvedEndpoint:
     backend_tls: bool = False
     """HTTP only: the pod speaks TLS, so the edge must too, and must verify a certificate for the Space's FQDN."""
     hostname: str | None = None
-    """None if the endpoint may not have the one of its spec, and for metrics. Of an HTTP endpoint, the first of
-    ``http_names``."""
+    """None if the endpoint may not have the one of its spec, for metrics, and for the mesh alone. Of an HTTP endpoint,
+    the first of ``http_names``."""
     http_names: tuple[str, ...] = ()
     """HTTP only: the names at which all ``paths`` are served, the FQDN first; wildcards among them."""
     paths: tuple[ResolvedPath, ...] = ()
@@ -280,7 +281,7 @@ class _Resolver:
     def _tcp(self, resolved: ResolvedEndpoint, endpoint: Endpoint) -> ResolvedEndpoint:
         fqdn = self._space.fqdn
         hostname = canonical(endpoint.hostname) if endpoint.hostname is not None else f"{endpoint.name}.{fqdn}"
-        allowed = self._may_have_hostname(endpoint, hostname)
+        allowed = not is_mesh_only(endpoint, self._space.spec) and self._may_have_hostname(endpoint, hostname)
         return replace(
             resolved,
             kind=EndpointKind.TCP,

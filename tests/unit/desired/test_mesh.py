@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from decco.api.conditions import ConditionType
 from decco.api.parse import parse_space
 from decco.api.types import Egress
+from decco.desired.app import app_children
 from decco.desired.endpoints import EndpointKind, ResolvedApp, ResolvedEndpoint
 from decco.desired.mesh.meshes import meshes
 from decco.desired.mesh_state import (
@@ -121,6 +123,37 @@ def test_policies_of_a_space(phase: MeshPhase) -> None:
     check_golden(
         f"mesh/space-{phase.lower()}", [each.obj for each in children if each.resource in kinds or each is children[0]]
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "mesh", "is_only"),
+    [
+        ({}, "Istio", True),
+        ({"allowedClients": ["a.b.example.com"], "verifyTcpClientCert": True}, "Istio", True),
+        ({}, "None", False),
+        ({"createClearTextService": False}, "Istio", False),
+        ({"verifyTcpClientCert": True}, "Istio", False),  # nobody could connect
+        ({"hostname": "db.beta.example.com"}, "Istio", False),  # somebody outside is to connect
+        ({"createDnsRecord": True}, "Istio", False),
+        ({"certAndCaSecretName": "tls"}, "Istio", False),
+    ],
+)
+def test_an_endpoint_for_the_mesh_alone_needs_no_certificate_and_has_no_route(
+    more: dict[str, Any], mesh: str, is_only: bool
+) -> None:
+    endpoint = {"name": "db", "port": 5432, "createClearTextService": True, **more}
+    bare = {"mesh": mesh, "domainName": "example.com", "tcpCertAndCaSecretName": None}
+    inputs = app({"endpoints": [endpoint]}, space=bare, served=ALL_SERVED)
+    desired = app_children(inputs)
+    kinds = {child.obj["kind"] for child in desired.children}
+    assert ("TLSRoute" in kinds) != is_only
+    assert (ConditionType.CERTIFICATES_READY in desired.problems) != is_only
+    assert (ConditionType.ROUTES_READY in desired.problems) != is_only
+    services = {child.obj["metadata"]["name"] for child in desired.children if child.obj["kind"] == "Service"}
+    assert ("db-cleartext" in services) == endpoint["createClearTextService"]
+    if is_only:
+        assert "ConfigMap" not in kinds, "no sidecar"
+        assert [each.hostname for each in desired.resolved.endpoints] == [None]
 
 
 SOLVERS: dict[str, tuple[Settings, MeshView, dict[str, Any]]] = {
