@@ -132,7 +132,7 @@ test-leader: $(VENV)/.complete assets ## failover in full: 100 pauses of the lea
 	tests/integration/test_leader.py tests/integration/test_failover.py tests/integration/test_vitals.py -s \
 	--junitxml=$(REPORTS)/leader.xml $(ARGS))
 
-test-ui: $(VENV)/.complete assets ## decco ui in a real browser (Debian's chromium), as operator and as tenant, with screenshots in build/ui
+test-ui: $(VENV)/.complete assets ## decco ui, as operator and as tenant, and the site of make docs in a real browser (Debian's chromium), with screenshots in build/ui
 	$(call step,ui,$(BIN)/python -m pytest tests/ui --junitxml=$(REPORTS)/ui.xml $(ARGS))
 
 test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the promised durations; idle machine, some ten minutes
