@@ -16,6 +16,9 @@ cluster.
 | a record without an OR         | -                    | conflict                                             |
 | an unreadable OR               | -                    | conflict                                             |
 | mine, and a type of others     | delete ours          | update; to or from CNAME: conflict, V's is deleted   |
+| shared by clusters of our      | delete our part, if  | update our part: our value of the OR and our         |
+| federation (federation.py)     | there is one         | addresses                                            |
+| shared by another federation   | delete our part      | conflict                                             |
 
 If two owners desire one name, it goes to the owner in the OR, otherwise to the first by UID; the other has a conflict.
 A desired record without targets (the edge has no address) creates nothing and keeps the current records, with the OR of
@@ -29,10 +32,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from decco.dns import federation
 from decco.dns.errors import DnsError, InvalidRecord, RecordConflict
+from decco.dns.federation import Member
 from decco.dns.provider import Change
 from decco.dns.records import CNAME, RecordSet, WantedRecord, address_sets
-from decco.dns.registry import Current, Owner, ownership_set
+from decco.dns.registry import Current, Owner, ownership_set, shared_set
 from decco.hostnames import in_zone
 
 
@@ -63,10 +68,21 @@ class Rules:
     """UIDs of owners of this cluster whose end this process has seen. Without that, an owner that does not exist may be
     one of another cluster with the same id."""
 
+    federation: str = ""
+    """Id of the clusters that share their names with this one; "": every name belongs to one cluster."""
+
     def uid_of(self, now: Current) -> str | None:
         """The UID in the ownership record of a name, if that is of this cluster."""
-        owner = now.owner
+        owner = now.owner or self.member(now)
         return owner.uid if owner is not None and owner.cluster == self.cluster else None
+
+    def member(self, now: Current) -> Member | None:
+        """This cluster's own part of a shared name."""
+        return next((member for member in now.members if member.cluster == self.cluster), None)
+
+    def others(self, now: Current) -> tuple[Member, ...]:
+        """The other clusters that share the name."""
+        return tuple(member for member in now.members if member.cluster != self.cluster)
 
     def owns(self, now: Current) -> bool:
         """Whether the owner of the name is an object that exists in this cluster."""
@@ -100,7 +116,7 @@ def plan(
     for name in sorted(current.keys() | wanted.keys()):
         now = current.get(name) or Current(name)
         desired = wanted.get(name) or {}
-        uid = _chosen(now, desired)
+        uid = _chosen(rules.uid_of(now), desired)
         for other in desired:
             if other != uid:
                 problems[name, other] = RecordConflict(
@@ -114,7 +130,7 @@ def plan(
             continue
         if uid is None:
             if rules.owns(now):
-                changes.append(_withdrawal(now))
+                changes.append(_withdrawal(zone, now, rules))
             elif rules.is_orphan(now):
                 orphans.append(name)
             continue
@@ -122,25 +138,27 @@ def plan(
             change = _transition(zone, now, desired[uid], uid, rules)
         except DnsError as error:
             problems[name, uid] = error
-            former = now.owner
-            if former is None or former.uid in desired or not rules.owns(now):
+            if rules.uid_of(now) in desired or not rules.owns(now):
                 continue
             # The new owner has a problem, but the former one does not desire the name and may wait for its withdrawal.
-            change = _withdrawal(now)
+            change = _withdrawal(zone, now, rules)
         if change is not None:
             changes.append(change)
     return Plan(tuple(changes), problems, tuple(orphans))
 
 
-def _withdrawal(now: Current) -> Change:
-    return Change(now.name, now.ownership[0].name, (*now.addresses, *now.ownership), ())
+def _withdrawal(zone: str, now: Current, rules: Rules) -> Change:
+    """Removes what is ours: everything, unless other clusters share the name."""
+    others = rules.others(now)
+    after = _shared_sets(zone, now, others, now.ownership[0].ttl) if others else ()
+    return Change(now.name, now.ownership[0].name, (*now.addresses, *now.ownership), after)
 
 
-def _chosen(now: Current, desired: Mapping[str, WantedRecord]) -> str | None:
+def _chosen(holder: str | None, desired: Mapping[str, WantedRecord]) -> str | None:
+    """The owner that gets a name: the one in the ownership record, if it desires the name, or the first by UID."""
     if not desired:
         return None
-    holder = now.owner
-    return holder.uid if holder is not None and holder.uid in desired else min(desired)
+    return holder if holder in desired else min(desired)
 
 
 def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: Rules) -> Change | None:
@@ -157,6 +175,10 @@ def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: 
             "give the edge an address, or the Space a name below the zone"
         )
     _check_free(now, now.addresses if name == zone else now.sets, rules)
+    if rules.federation:
+        return _shared(zone, now, record, uid, rules, ttl, sets)
+    if rules.others(now):
+        raise RecordConflict(_not_of_federation(now, rules))
     if to_alias and now.others:
         raise RecordConflict(
             f"{name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand: "
@@ -166,23 +188,73 @@ def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: 
         if now.owner is None or now.owner.uid == uid:
             return None
         if not now.addresses:
-            return _withdrawal(now)
+            return _withdrawal(zone, now, rules)
         sets = now.addresses  # the published records stay, with the new owner
     before, after = (*now.addresses, *now.ownership), (*sets, ownership)
     return None if set(before) == set(after) else Change(name, ownership.name, before, after)
+
+
+def _shared(
+    zone: str, now: Current, record: WantedRecord, uid: str, rules: Rules, ttl: int, sets: tuple[RecordSet, ...]
+) -> Change | None:
+    """The change of this cluster's own part of a name that the clusters of a federation serve."""
+    mine, others = rules.member(now), rules.others(now)
+    if others and others[0].federation != rules.federation:
+        raise RecordConflict(_not_of_federation(now, rules))
+    if any(s.type == CNAME for s in sets):
+        raise InvalidRecord(
+            f"{now.name} would be an alias to {sets[0].values[0]}, which clusters of a federation cannot share: "
+            "give the edge an address, or remove dns.federation.id"
+        )
+    values = tuple(sorted(value for each in sets for value in each.values))
+    published = mine.values if mine is not None else ()
+    if mine is None and rules.owns(now):  # it was not shared before
+        published = tuple(sorted(v for s in now.addresses if s.type != CNAME for v in s.values))
+    if not values or not (record.create or mine is not None or published):
+        if rules.uid_of(now) in (None, uid):
+            return None
+        if not published:
+            return _withdrawal(zone, now, rules)
+        values = published  # the published records stay, with the new owner
+    member = Member(rules.federation, rules.cluster, uid, values)
+    if record.standby:
+        member = federation.standing_by(member, others)
+    if others:
+        ttl = now.ownership[0].ttl  # clusters with other settings would change it for ever
+    before, after = (*now.addresses, *now.ownership), _shared_sets(zone, now, (*others, member), ttl)
+    return None if set(before) == set(after) else Change(now.name, after[-1].name, before, after)
+
+
+def _shared_sets(zone: str, now: Current, members: Collection[Member], ttl: int) -> tuple[RecordSet, ...]:
+    """The records of a shared name, the ownership record last."""
+    return (*federation.addresses(now.name, members, ttl), shared_set(now.name, zone, members, ttl))
+
+
+def _not_of_federation(now: Current, rules: Rules) -> str:
+    others = rules.others(now)
+    clusters = ", ".join(member.cluster for member in others)
+    return (
+        f"{now.name} is shared by clusters of the federation {others[0].federation} ({clusters}), and the federation "
+        f"of this cluster is {rules.federation or 'not set'}: correct dns.federation.id, withdraw the name there, or "
+        "choose another"
+    )
 
 
 def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules) -> None:
     """Raise RecordConflict unless the name is ours, or has neither ``rivals`` nor an ownership record."""
     if rules.owns(now) or rules.adopts(now) or not (rivals or now.ownership):
         return
-    owner = now.owner
+    if rules.federation and now.members and rules.member(now) is None:
+        return  # it is shared, with whom _shared compares
+    owner = now.owner or rules.member(now)
     if owner is not None and owner.cluster == rules.cluster:
         raise RecordConflict(
             f"{now.name} is marked for the owner {owner.uid} of this cluster, which does not exist: "
             f"set dns.adopt if this cluster was restored from a backup; otherwise remove the TXT record at "
             f"{now.ownership[0].name} and the name's records if they are left over"
         )
+    if now.members:
+        raise RecordConflict(_not_of_federation(now, rules))
     if owner is not None:
         raise RecordConflict(
             f"{now.name} belongs to another cluster ({owner}), as {now.ownership[0].name} states: "

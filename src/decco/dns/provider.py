@@ -75,6 +75,11 @@ class Provider(Protocol):
         """The zones of this provider in the settings, normalised."""
         ...
 
+    @property
+    def shared(self) -> bool:
+        """Whether other clusters write to the same zones, so that names can be shared with them (federation.py)."""
+        ...
+
     async def zones(self) -> tuple[Zone, ...]:
         """Those of ``zone_names`` that exist."""
         ...
@@ -104,6 +109,8 @@ class Provider(Protocol):
 
 class ProviderBase:
     """What most providers have in common: zones that are addressed by their names, and nothing to close."""
+
+    shared = True
 
     def __init__(self, name: str, zones: tuple[str, ...]) -> None:
         self.name = name

@@ -104,13 +104,15 @@ class WantedRecord:
 
     ``targets`` are addresses, host names, or both; empty means that the edge has no address at the moment: published
     records stay, new ones are not created. ``ttl`` in seconds; None uses the setting. Without ``create`` only a name
-    that the zone already has is kept up to date.
+    that the zone already has is kept up to date. With ``standby`` a name that other clusters of the federation serve
+    has none of these targets; elsewhere it changes nothing.
     """
 
     name: str
     targets: frozenset[str] = field(default_factory=frozenset)
     ttl: int | None = None
     create: bool = True
+    standby: bool = False
 
 
 def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet, ...]:

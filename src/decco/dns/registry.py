@@ -1,6 +1,7 @@
 """Ownership of names: the ownership record is a TXT record at ``_decco.<name>``.
 
-Its text is ``v1 <cluster id> <owner's UID>``. For a name too long for the prefix (more than 246 octets) the record is
+Its text is ``v1 <cluster id> <owner's UID>``, or one such value for each cluster of a federation that serves the name
+(federation.py). For a name too long for the prefix (more than 246 octets) the record is
 at ``_decco._<digest>.<zone>``, and the text also has the name. The text is short, so that 500 names with their
 ownership records fit in one UPDATE message of 64 KB and in one Route 53 batch of 32,000 characters.
 
@@ -14,7 +15,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from decco.dns import federation
 from decco.dns.errors import InvalidRecord
+from decco.dns.federation import Member
 from decco.dns.records import ADDRESS_TYPES, TXT, RecordSet
 from decco.hostnames import MAX_NAME
 
@@ -59,6 +62,13 @@ class Current:
         return parse(self.ownership[0].values[0])
 
     @property
+    def members(self) -> tuple[Member, ...]:
+        """The clusters that share the name, by their ids; empty unless it is shared, with a readable record."""
+        if len(self.ownership) != 1 or self.ownership[0].type != TXT:
+            return ()
+        return federation.members(self.ownership[0].values)
+
+    @property
     def addresses(self) -> tuple[RecordSet, ...]:
         return tuple(s for s in self.sets if s.type in ADDRESS_TYPES)
 
@@ -85,11 +95,20 @@ def ownership_name(name: str, zone: str) -> str:
     return long
 
 
+def shared_set(name: str, zone: str, members: Iterable[Member], ttl: int) -> RecordSet:
+    """The ownership record of a shared name. Raises InvalidRecord like ``ownership_set``."""
+    where = ownership_name(name, zone)
+    return federation.ownership(where, _suffix(name, where), members, ttl)
+
+
+def _suffix(name: str, where: str) -> str:
+    """The name itself, where that of the ownership record does not contain it."""
+    return "" if where == PREFIX + name else f" {name}"
+
+
 def ownership_set(name: str, zone: str, owner: Owner, ttl: int) -> RecordSet:
     where = ownership_name(name, zone)
-    text = f"{VERSION} {owner.cluster} {owner.uid}"
-    if where != PREFIX + name:
-        text += f" {name}"
+    text = f"{VERSION} {owner.cluster} {owner.uid}{_suffix(name, where)}"
     if parse(text) != owner:
         raise InvalidRecord(
             f"the cluster id or UID of {owner} has characters that an ownership record cannot have: "
@@ -107,8 +126,9 @@ def owned_name(record: RecordSet, zone: str) -> str | None:
         return name
     for value in record.values if record.type == TXT else ():
         match = _TEXT.fullmatch(value)
-        if match and match["name"] and ownership_name(match["name"], zone) == record.name:
-            return match["name"]
+        found = match["name"] if match else federation.long_name(value)
+        if found and ownership_name(found, zone) == record.name:
+            return found
     return None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from decco.backoff import Backoff
 from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, DnsError, InvalidRecord, ZoneNotFound
@@ -81,12 +81,14 @@ class Dns:
         self._ownerless: set[str] = set()
         """Owners that are gone although their names are not."""
         self._callbacks: list[Callable[[str], None]] = []
-        rules = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused, self._ended)
+        alone = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused, self._ended)
+        together = replace(alone, federation=settings.federation.id)
         self._queues: dict[str, list[ZoneQueue]] = {}
         for provider in providers:
             shared = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
             for zone in provider.zone_names:
                 unconfirmed = UnconfirmedChanges(settle)
+                rules = together if provider.shared else alone
                 queue = ZoneQueue(zone, provider, rules, settings, shared, unconfirmed, self._notify)
                 self._queues.setdefault(zone, []).append(queue)
 
@@ -128,7 +130,7 @@ class Dns:
                 continue
             # What is published is not created any more: whether it may be is no change, and no work for the zone.
             create = record.create or any(name in queue.holds(owner_uid) for queue in self._of(name))
-            new[name] = WantedRecord(name, record.targets, record.ttl, create)
+            new[name] = replace(record, name=name, create=create)
         if new:
             self._releasing.discard(owner_uid)
         return self._set(owner_uid, new, tuple(refused), new)

@@ -16,6 +16,17 @@ else:
     AnyProvider = Annotated[Union[tuple(settings_models().values())], Field(discriminator="type")]  # noqa: UP007
 
 
+class FederationSettings(Section):
+    id: Annotated[str, Field(max_length=63, pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")] = ""
+    """Name of the federation: clusters with the same id, and each with a clusterId of its own, serve the names of their
+    Spaces and Apps together, each with its own addresses. Without it a name belongs to one cluster."""
+    compare_seconds: Seconds = 60.0
+    """Interval between comparisons of zones with shared names, in which other clusters make changes."""
+    withdraw_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """How long a shared name may fail to answer at this cluster's edge before its addresses are withdrawn. Those of the
+    last cluster stay."""
+
+
 class DnsSettings(Section):
     providers: tuple[AnyProvider, ...] = ()
     """The providers of the records. A zone may be named by two providers, which then both get its records (split
@@ -32,6 +43,7 @@ class DnsSettings(Section):
     """First pause after a failed call to a provider; it doubles up to retryMaxSeconds."""
     retry_max_seconds: Seconds = 300.0
     """Longest pause between two tries of a failing provider."""
+    federation: FederationSettings = FederationSettings()
     adopt: bool = False
     """Give names that carry this clusterId and an owner that no longer exists to the object that now requests them:
     after a cluster was restored from a backup. Leave it off while two clusters share a clusterId."""

@@ -57,7 +57,7 @@ class ZoneQueue:
         self._busy: set[str] = set()
         self._due_since = 0.0
         self._behind_since: float | None = None
-        self._compare_at = float("-inf")
+        self._compared_at = float("-inf")
         self._work = asyncio.Event()
         self._problems: dict[tuple[str, str], DnsError] = {}
         self._owned: dict[str, set[str]] = {}
@@ -152,7 +152,7 @@ class ZoneQueue:
         return backoff if self._due else max(backoff, self._next_comparison())
 
     def _next_comparison(self) -> float:
-        return min(self._compare_at, self._unconfirmed.read_at)
+        return min(self._compared_at + self._interval(), self._unconfirmed.read_at)
 
     async def _gather(self) -> None:
         if not self._due:
@@ -191,7 +191,7 @@ class ZoneQueue:
                 current = fold(await self.provider.records(zone), zone.name)
                 self._unconfirmed.zone_read(began)
                 self._learn(current)
-                self._compare_at = loop.time() + self._settings.compare_seconds
+                self._compared_at = loop.time()
                 names |= self._ours()
                 self._busy = set(names)
             else:
@@ -209,6 +209,11 @@ class ZoneQueue:
             self._unconfirmed.seen(current.get(name) or Current(name))
         # No await between here and the first call: the plan uses a consistent view of the desired records.
         await self._send(zone, names, self._plan(current, names))
+
+    def _interval(self) -> float:
+        """Seconds between comparisons of the whole zone: shorter where other clusters change names of ours."""
+        usual, federation = self._settings.compare_seconds, self._settings.federation
+        return min(usual, federation.compare_seconds) if self._rules.federation and self._desired else usual
 
     def _ours(self) -> set[str]:
         """Names that belong to existing objects of this cluster by their ownership records."""
@@ -310,9 +315,9 @@ class ZoneQueue:
         self.trouble = error
         if isinstance(error, ZoneNotFound):
             # A zone that is created again may have another id and is empty: start from scratch.
-            self._zone, self._compare_at = None, float("-inf")
+            self._zone, self._compared_at = None, float("-inf")
         if not self.synced:
-            self._compare_at = float("-inf")
+            self._compared_at = float("-inf")
         (self._shared if error.whole_provider else self._own).fail()
         if changed:
             log.warning(

@@ -36,6 +36,10 @@ class Wrapper:
     def zone_names(self) -> tuple[str, ...]:
         return self.inner.zone_names
 
+    @property
+    def shared(self) -> bool:
+        return self.inner.shared
+
     async def call(self, operation: str, call: Call[T]) -> T:
         """``operation`` is the name of the method: zones, records, or apply."""
         return await call(self.inner)

@@ -28,7 +28,12 @@ An object whose records are still as expected is therefore read again and the ca
 
 
 class ExternalDnsProvider(ProviderBase):
-    """Writes into ``namespace``; each change of a batch is one independent request."""
+    """Writes into ``namespace``; each change of a batch is one independent request.
+
+    The objects are those of this cluster alone, so names are not shared with other clusters.
+    """
+
+    shared = False
 
     def __init__(self, name: str, zones: tuple[str, ...], objects: Objects, namespace: str) -> None:
         super().__init__(name, zones)
