@@ -14,7 +14,7 @@ from decco.dns.providers.memory.settings import Settings as MemorySettings
 from decco.dns.records import ADDRESS_TYPES, RecordSet, WantedRecord
 from decco.dns.registry import PREFIX, ownership_name
 from decco.dns.service import Dns
-from decco.dns.settings import DnsSettings
+from decco.dns.settings import DnsSettings, FederationSettings
 from decco.dns.wrappers.base import Wrapper
 from testbed.dns.server import Records
 from tests.dns.backends.base import Backend
@@ -25,6 +25,8 @@ OTHER_UID = "7d1e0c55-2f5e-4b8e-9f43-a2a7f4a3c0de"
 READ_SECONDS, READ_SHARE = 0.02, 4.0
 """Pause between two reads of a zone, and how many times longer than the read it is at least."""
 ADDRESS = "192.0.2.1"
+COMPARE_SECONDS = 0.2
+"""Between two readings of a zone whose names are shared."""
 
 
 class Faults(Wrapper):
@@ -84,6 +86,7 @@ class World:
         providers: Sequence[Provider] | None = None,
         compare: float = 3600.0,
         timeout: float = 30.0,
+        federation: str = "",
     ) -> Dns:
         settings = MemorySettings(zones=(self.zone,), timeout_seconds=timeout)
         calls = self.calls_of.setdefault(cluster, Counter())
@@ -94,7 +97,11 @@ class World:
 
         stacks = [stack(p, settings, cluster, count) for p in (providers or [self.faults])]
         fast = DnsSettings(
-            gather_milliseconds=20, compare_seconds=compare, retry_base_seconds=0.1, retry_max_seconds=1.0
+            gather_milliseconds=20,
+            compare_seconds=compare,
+            retry_base_seconds=0.1,
+            retry_max_seconds=1.0,
+            federation=FederationSettings(id=federation, compare_seconds=COMPARE_SECONDS),
         )
         return Dns(stacks, cluster, fast, settle=0.5)
 

@@ -183,7 +183,8 @@ class ZoneQueue:
         loop = asyncio.get_running_loop()
         full = loop.time() >= self._next_comparison()
         names = self._due | self._desired.keys() if full else self._due
-        self._due, self._busy = set(), set(names)
+        # Names that are only compared are not in progress: their owners would seem to wait at each comparison.
+        self._due, self._busy = set(), set(self._due)
         try:
             zone = await self._find()
             if full:
@@ -193,7 +194,6 @@ class ZoneQueue:
                 self._learn(current)
                 self._compared_at = loop.time()
                 names |= self._ours()
-                self._busy = set(names)
             else:
                 asked = set(names)
                 for name in names:
@@ -226,6 +226,7 @@ class ZoneQueue:
 
     async def _send(self, zone: Zone, names: set[str], result: Plan) -> None:
         changing = {change.name for change in result.changes}
+        self._busy |= changing
         touched: set[str] = set()
         for name in names - changing:
             self._twice.discard(name)

@@ -23,6 +23,17 @@ def _kubernetes(status: int) -> Callable[[bytes], bytes]:
     return http_answer(status, refuse(status).body.decode())
 
 
+SHARING = (
+    "each_cluster_adds_and_withdraws_its_own",
+    "all_begin_and_withdraw_at_the_same_moment",
+    "one_that_stands_by_takes_over_and_gives_back",
+    "a_cluster_with_an_old_view_changes_nothing_of_others",
+    "a_lost_answer_adds_nothing_twice",
+    "clusters_of_no_or_another_federation_are_refused",
+    "a_name_becomes_shared_without_a_moment_of_absence",
+)
+
+
 class ExternalDnsBackend(Backend):
     kind = "dnsendpoint"
     framing = HttpRequests(r"^(POST|PUT|DELETE) ")
@@ -37,6 +48,7 @@ class ExternalDnsBackend(Backend):
         "ownership_record_without_record": "an ownership record in an object of others is not trusted",
         "a_name_taken_behind_our_back": "objects of others are seen when they are read, not by the API server",
         "clock_skew": "the API server checks no time but that of certificates",
+        **dict.fromkeys(SHARING, "its objects are those of one cluster, so it shares no name"),
     }
 
     @classmethod

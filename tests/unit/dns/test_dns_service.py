@@ -658,3 +658,33 @@ async def test_a_paused_owners_records_are_left_alone_until_it_is_heard_of_again
         dns.release("u")
         await asyncio.sleep(1)
         assert (dns.gone("u"), bench.values("a")) == (True, ())
+
+
+async def test_a_comparison_of_the_zone_makes_no_owner_wait(bench: Bench) -> None:
+    """A reconcile in that moment would write that the record is being published, and another that it is."""
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("a", "b"))
+        await ready(bench.dns, "u")
+        reads = bench.faulty.calls.count("records")
+        await asyncio.sleep(3598)
+        while not bench.faulty.in_flight:
+            await asyncio.sleep(CALL_SECONDS / 2)
+        assert bench.faulty.calls.count("records") == reads + 1
+        assert bench.dns.state("u").ready
+        assert bench.dns.ensure("u", want("a", "b")).ready
+        bench.dns.ensure("u", want("a"))
+        assert not bench.dns.gone("u")
+        await until(bench.dns, lambda: bench.dns.state("u").published == {f"a.{ZONE}"})
+
+
+async def test_a_repair_that_a_comparison_finds_is_waited_for(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("a"))
+        await ready(bench.dns, "u")
+        bench.put(RecordSet(f"a.{ZONE}", A, 180, ("198.51.100.1",)))
+        await asyncio.sleep(3598)
+        while "apply" not in bench.faulty.calls[2:]:
+            await asyncio.sleep(CALL_SECONDS / 2)
+        assert not bench.dns.ensure("u", want("a")).ready
+        await ready(bench.dns, "u")
+        assert bench.values("a") == ("192.0.2.1",)
