@@ -217,7 +217,8 @@ def _shared(
             return _withdrawal(zone, now, rules)
         values = published  # the published records stay, with the new owner
     member = Member(rules.federation, rules.cluster, uid, values)
-    if record.standby:
+    stands_by = mine is not None and not mine.values
+    if record.standby or (record.standby is None and stands_by):
         member = federation.standing_by(member, others)
     if others:
         ttl = now.ownership[0].ttl  # clusters with other settings would change it for ever

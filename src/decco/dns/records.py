@@ -105,14 +105,14 @@ class WantedRecord:
     ``targets`` are addresses, host names, or both; empty means that the edge has no address at the moment: published
     records stay, new ones are not created. ``ttl`` in seconds; None uses the setting. Without ``create`` only a name
     that the zone already has is kept up to date. With ``standby`` a name that other clusters of the federation serve
-    has none of these targets; elsewhere it changes nothing.
+    has none of these targets, with None if that is so already; elsewhere it changes nothing.
     """
 
     name: str
     targets: frozenset[str] = field(default_factory=frozenset)
     ttl: int | None = None
     create: bool = True
-    standby: bool = False
+    standby: bool | None = False
 
 
 def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet, ...]:

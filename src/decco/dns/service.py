@@ -214,9 +214,12 @@ class Dns:
         return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
 
     def published(self, owner_uid: str) -> dict[str, str]:
-        """The desired names that a zone has for the owner now, each with its zone."""
+        """The desired names that a zone has for the owner now, each with its zone; without shared names that lead to
+        other clusters alone.
+        """
         owner = self._owners.get(owner_uid, _Owner())
-        held = self.state(owner_uid).published
+        published = self.state(owner_uid).published
+        held = {name for name in published if not any(queue.stands_by(name) for queue in self._of(name))}
         found = {name: zone_of(name, self._queues) for name, record in owner.wanted.items() if record.targets}
         return {name: zone for name, zone in found.items() if zone is not None and name in held}
 
@@ -267,6 +270,18 @@ class Dns:
         for queue in self._all():
             try:
                 found.append((queue.provider.name, queue.zone_name, await queue.preview()))
+            except DnsError as error:
+                found.append((queue.provider.name, queue.zone_name, error))
+        return found
+
+    async def release_all(self, *, send: bool) -> list[tuple[str, str, Plan | DnsError]]:
+        """Withdraw all names of this cluster from all zones, by (provider, zone); without ``send`` only plan it. For a
+        service that does not run, of a cluster that does not exist any more.
+        """
+        found: list[tuple[str, str, Plan | DnsError]] = []
+        for queue in self._all():
+            try:
+                found.append((queue.provider.name, queue.zone_name, await queue.release_all(send=send)))
             except DnsError as error:
                 found.append((queue.provider.name, queue.zone_name, error))
         return found

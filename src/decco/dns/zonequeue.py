@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from decco.backoff import Backoff
 from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
@@ -63,6 +64,8 @@ class ZoneQueue:
         self._owned: dict[str, set[str]] = {}
         self._owner_of: dict[str, str] = {}
         """Name -> UID in its ownership record, if that is of this cluster; ``_owned`` is the inverse."""
+        self._standing_by: set[str] = set()
+        """Shared names of which this cluster has added no address."""
         self._twice: set[str] = set()
         """Names with a conflict that may only be due to a stale cache; a second conflict is reported."""
         self._unconfirmed = unconfirmed
@@ -90,6 +93,10 @@ class ZoneQueue:
     def holds(self, uid: str) -> frozenset[str]:
         """Names that belonged to this owner when the zone was last read."""
         return frozenset(self._owned.get(uid, ()))
+
+    def stands_by(self, name: str) -> bool:
+        """Whether other clusters serve the name, and this one has added no address to it."""
+        return name in self._standing_by
 
     def open(self, names: Collection[str]) -> bool:
         """Whether any of the names is enqueued or in progress."""
@@ -134,6 +141,25 @@ class ZoneQueue:
         current = fold(await self.provider.records(zone), zone.name)
         self._learn(current)
         return self._plan(current, self._desired.keys() | self._ours())
+
+    async def release_all(self, *, send: bool) -> Plan:
+        """Withdraw what is this cluster's in the whole zone, for a cluster that does not exist any more. Without
+        ``send`` only plan it. Of shared names what other clusters have stays. Raises the first error of a change.
+        """
+        zone = await self._find()
+        current = fold(await self.provider.records(zone), zone.name)
+        ours = {name: now for name, now in current.items() if self._rules.uid_of(now) is not None}
+        alive = frozenset(uid for now in ours.values() if (uid := self._rules.uid_of(now)) is not None)
+        result = plan(self.zone_name, ours, {name: {} for name in ours}, replace(self._rules, alive=alive))
+        left: Sequence[Change] = result.changes if send else ()
+        while left:
+            batch = left[: self.provider.fit(zone, left)]
+            outcomes = await self.provider.apply(zone, batch)
+            for outcome in outcomes:
+                if outcome is not None:
+                    raise outcome
+            left = left[len(batch) :]
+        return result
 
     async def _wait_for_work(self) -> None:
         """Wait until there is work and neither the zone nor its provider backs off."""
@@ -291,7 +317,7 @@ class ZoneQueue:
     # Ownership in the zone
 
     def _learn(self, current: Mapping[str, Current]) -> None:
-        self._owned, self._owner_of = {}, {}
+        self._owned, self._owner_of, self._standing_by = {}, {}, set()
         for name, now in current.items():
             self._note(name, now)
         if not self.synced:
@@ -308,6 +334,11 @@ class ZoneQueue:
         if now is not None and (uid := self._rules.uid_of(now)) is not None:
             self._owner_of[name] = uid
             self._owned.setdefault(uid, set()).add(name)
+        member = self._rules.member(now) if now is not None else None
+        if member is not None and not member.values:
+            self._standing_by.add(name)
+        else:
+            self._standing_by.discard(name)
 
     # Errors
 

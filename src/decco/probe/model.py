@@ -79,6 +79,8 @@ class Record:
     """Type (A, AAAA, CNAME) and value in its usual spelling, without a final dot."""
     servers: tuple[Server, ...] = ()
     """The zone's servers; () for those of its NS records."""
+    shared: bool = False
+    """Whether others may publish further values at the name."""
 
     @property
     def address(self) -> str:

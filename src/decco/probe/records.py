@@ -14,6 +14,7 @@ import ipaddress
 import os
 import socket
 import time
+from collections.abc import Set
 from functools import lru_cache
 
 import dns.asyncquery
@@ -91,12 +92,12 @@ class RecordProbe:
             rtype = dns.rdatatype.from_text(kind)
             sets = (each for each in answer.answer if each.rdtype == rtype and each.name == name)
             values = {(kind, str(value).lower().rstrip(".")) for each in sets for value in each}
-            if values == {each for each in record.values if each[0] == kind}:
+            if _fits(values, {each for each in record.values if each[0] == kind}, record):
                 if len(self._good) >= MAX_REMEMBERED:
                     self._good.clear()
                 self._good[record, server, kind] = _digest(wire)
             found |= values
-        if found == record.values:
+        if _fits(found, record.values, record):
             return ""
         shown = ", ".join(sorted(value for _, value in found)) or "that there is no record"
         return f"server {server.address} answers {shown}"
@@ -158,6 +159,10 @@ async def _is_of(zone: str, server: Server) -> bool:
     except (dns.exception.DNSException, OSError, EOFError, TimeoutError):
         return False
     return bool(answer.flags & dns.flags.AA)
+
+
+def _fits(found: Set[tuple[str, str]], expected: Set[tuple[str, str]], record: Record) -> bool:
+    return expected <= found if record.shared else expected == found
 
 
 @lru_cache(maxsize=64)

@@ -46,6 +46,10 @@ class Found:
     held_back: frozenset[str] = frozenset()
     former: bool = False
     """Whether routes count as they were before this process started."""
+    silent: frozenset[str] = frozenset()
+    """Host names of which this process knows no good answer: those that fail, and those that it still waits for."""
+    failing: frozenset[str] = frozenset()
+    """Host names that answer at no address, by confirmed failures."""
 
 
 NOT_PROBING = Found()
@@ -130,7 +134,7 @@ class EdgeAnswers:
         failed = [self._failed(inputs, routed, targets, key, state, ready=ready) for key in sorted(state.failed)]
         waiting += [targets[key].server_name for key in state.waiting]
         answers = Answers(tuple(failed), tuple(waiting), _addresses(targets, state.unreached))
-        return Found(answers, self._held_back(routed, targets, state), former)
+        return Found(answers, self._held_back(routed, targets, state), former, *_silence(targets, state))
 
     def _is_former(self, entry: Entry, pending: Collection[str]) -> bool:
         if entry.uid not in self._known and not (pending and _was_ready(entry)):
@@ -265,9 +269,8 @@ class EdgeAnswers:
         unreached = tuple(address for address in addresses or () if self._prober.unreached(address))
         refusal = _NOT_A_CLIENT if limited else ""
         refusal = guard.message if guard is not None and _refused(guard) else refusal
-        return Found(
-            Answers(tuple(failed), tuple(waiting), unreached, refusal), self._without_answer(further, targets, state)
-        )
+        answers = Answers(tuple(failed), tuple(waiting), unreached, refusal)
+        return Found(answers, self._without_answer(further, targets, state), False, *_silence(targets, state))
 
     def _without_answer(self, names: Iterable[str], targets: Mapping[str, Target], state: State) -> frozenset[str]:
         """Those of a Space's further names of which no record is created yet. Of listeners that decco does not write,
@@ -286,6 +289,14 @@ def _answering(targets: Mapping[str, Target], state: State) -> set[str]:
     """The server names that have answered at each address that can be reached."""
     good = state.answered | state.unreached
     return {targets[key].server_name for key in good} - {targets[key].server_name for key in targets.keys() - good}
+
+
+def _silence(targets: Mapping[str, Target], state: State) -> tuple[frozenset[str], frozenset[str]]:
+    """The server names without a good answer at any address, and those of them that fail at every one."""
+    names = {target.server_name for target in targets.values()}
+    silent = names - {targets[key].server_name for key in state.answered | state.unreached}
+    failing = silent - {targets[key].server_name for key in targets.keys() - state.failed.keys()}
+    return frozenset(silent), frozenset(failing)
 
 
 def _was_ready(entry: Entry) -> bool:

@@ -20,7 +20,7 @@ from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
-from decco.reconcilers.answers import Answering
+from decco.reconcilers.answers import NOT_PROBING, Answering, Found
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.edge import space_live
@@ -54,7 +54,7 @@ class DnsRecords(Protocol):
         obj: Obj,
         names: Sequence[str],
         addresses: Sequence[str] | None,
-        held_back: Collection[str] = (),
+        found: Found = NOT_PROBING,
         /,
     ) -> Published: ...
     def former(self, entry: Entry, names: Collection[str], /) -> frozenset[str]: ...

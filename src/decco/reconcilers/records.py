@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
+from decco.desired.http_names import server_name
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.records import WantedRecord
@@ -24,6 +25,7 @@ from decco.kube.identity import is_there
 from decco.kube.store import Change, Store, subscribed
 from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
+from decco.reconcilers.answers import NOT_PROBING, Found
 from decco.reconcilers.report import was_true
 from decco.reconcilers.served import Served
 from decco.settings import Settings
@@ -67,6 +69,10 @@ class Records:
         self._grace = settings.dns.no_address_grace_seconds
         self._dry_run = settings.dry_run
         self._clock = clock
+        self._shared = bool(settings.dns.federation.id)
+        self._withdraw_seconds = settings.dns.federation.withdraw_seconds
+        self._failing: dict[str, dict[str, float]] = {}
+        """UID -> shared name -> since when it answers at no address of this edge."""
         self._without_address: dict[str, float] = {}
         """UID -> since when the edge has no address for it."""
         self._answered: set[str] = set()
@@ -84,6 +90,7 @@ class Records:
         if change.removed is not None:
             uid = change.removed.uid
             self._without_address.pop(uid, None)
+            self._failing.pop(uid, None)
             self._answered.discard(uid)
             self._served.forget(uid)
             if self._dns is not None:
@@ -91,6 +98,7 @@ class Records:
 
     def _forget(self, uid: str) -> None:
         self._without_address.pop(uid, None)
+        self._failing.pop(uid, None)
         self._answered.discard(uid)
         self._served.forget(uid)
         if self._dns is not None:
@@ -103,10 +111,11 @@ class Records:
         obj: Obj,
         names: Sequence[str],
         addresses: Sequence[str] | None,
-        held_back: Collection[str] = (),
+        found: Found = NOT_PROBING,
     ) -> Published:
         """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
-        not known (None), all stay as they are. Of ``held_back`` no record is created; one that exists stays.
+        not known (None), all stay as they are. Of names that are held back no record is created; one that exists stays.
+        A name that clusters share, and that has failed at this edge for some time, leads to the others.
 
         Raises Conflict if the object changed meanwhile.
         """
@@ -131,14 +140,35 @@ class Records:
             current = await self._set(store, current, held=True)
         _check_exists(store, current.entry)
         targets = frozenset(addresses)
+        standby, until = self._standby(entry.uid, names, found)
         state = self._dns.ensure(
-            entry.uid, [WantedRecord(name, targets, create=name not in held_back) for name in names]
+            entry.uid,
+            [
+                WantedRecord(name, targets, create=name not in found.held_back, standby=standby.get(name, False))
+                for name in names
+            ],
         )
         problems = self._settled(current, tuple(_problem(each) for each in state.problems))
         known = {each.name for each in state.problems}
-        served = self._served.problems(current.entry, self._dns.published(entry.uid), targets)
+        zones = self._dns.published(entry.uid)
+        served = self._served.problems(current.entry, zones, targets, shared=self._shared)
         not_served = (problem for name, problem in served.items() if name not in known)
-        return replace(current, problems=(*problems, *not_served), requeue_after=left)
+        return replace(current, problems=(*problems, *not_served), requeue_after=left if until is None else until)
+
+    def _standby(self, uid: str, names: Iterable[str], found: Found) -> tuple[dict[str, bool | None], float | None]:
+        """By name whether it stands by, for names that do not answer at this edge: None for as it is; and the seconds
+        until the first of them does.
+        """
+        if not self._shared:
+            return {}, None
+        now, since = self._clock(), self._failing.pop(uid, {})
+        failing = {name: since.get(name, now) for name in names if server_name(name) in found.failing}
+        if failing:
+            self._failing[uid] = failing
+        left = {name: start + self._withdraw_seconds - now for name, start in failing.items()}
+        standby: dict[str, bool | None] = {name: None for name in names if server_name(name) in found.silent}
+        standby |= {name: True for name, seconds in left.items() if seconds <= 0}
+        return standby, min((seconds for seconds in left.values() if seconds > 0), default=None)
 
     async def _withdraw(self, dns: Dns, store: Store, current: Published, names: Sequence[str]) -> Published:
         """Nothing is to be published; ``names`` would be if the edge had an address."""

@@ -39,13 +39,18 @@ class Served:
         self._prober = prober
         self._servers = servers
 
-    def problems(self, entry: Entry, zones: Mapping[str, str], targets: frozenset[str]) -> dict[str, Problem]:
-        """Of the published names of an object, each with its zone, those that are not served."""
+    def problems(
+        self, entry: Entry, zones: Mapping[str, str], targets: frozenset[str], *, shared: bool = False
+    ) -> dict[str, Problem]:
+        """Of the published names of an object, each with its zone, those that are not served; ``shared`` with what
+        other clusters publish.
+        """
         if not self._prober.enabled or not zones:
             self.forget(entry.uid)
             return {}
         records = {
-            name: Record(zone, name, _values(targets), self._servers.get(zone, ())) for name, zone in zones.items()
+            name: Record(zone, name, _values(targets), self._servers.get(zone, ()), shared)
+            for name, zone in zones.items()
         }
         assumed = was_true(entry.obj(), ConditionType.DNS_READY, entry.generation)
         state = self._prober.ensure(entry.uid + _SUFFIX, records, token=entry.generation, assumed=assumed)

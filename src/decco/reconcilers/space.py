@@ -247,7 +247,7 @@ class SpaceReconciler(Reconciler):
             records = Published(entry, obj)
         else:
             names = space_names(inputs)
-            records = await self.records.publish(self.store, entry, obj, names, addresses, found.held_back)
+            records = await self.records.publish(self.store, entry, obj, names, addresses, found)
         live = replace(live, dns=records.problems, answers=found.answers)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)

@@ -237,10 +237,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+DEFAULT_CLUSTER = "default"
+
+
 class Settings(Section):
     namespace: DnsLabel = "decco"
     """decco's own namespace: contains the Secrets that Spaces name."""
-    cluster_id: DnsLabel = "default"
+    cluster_id: DnsLabel = DEFAULT_CLUSTER
     """Name of this cluster among those that serve the same FQDNs."""
     cluster_domain: DnsName | None = None
     """DNS domain of the cluster's Services. Without it the one in the resolv.conf of the controller's own pod, or else
@@ -269,6 +272,15 @@ class Settings(Section):
     probe: ProbeSettings = ProbeSettings()
     leader_election: LeaderElectionSettings = LeaderElectionSettings()
     verify: VerifySettings = VerifySettings()
+
+    @field_validator("dns")
+    @classmethod
+    def _clusters_differ(cls, dns: DnsSettings, info: ValidationInfo) -> DnsSettings:
+        if dns.federation.id and info.data.get("cluster_id") == DEFAULT_CLUSTER:
+            raise ValueError(
+                "federation.id needs an id of this cluster's own among those of the federation: set clusterId"
+            )
+        return dns
 
     @property
     def services_domain(self) -> str:

@@ -14,7 +14,7 @@ from decco.dns.errors import REASON_PENDING, REASONS, DnsError
 from decco.dns.plan import Plan
 from decco.dns.provider import Change
 from decco.dns.records import RecordSet, WantedRecord
-from decco.dns.registry import parse
+from decco.dns.registry import Current
 from decco.dns.service import Dns, DnsProblem
 from decco.kube.store import Store
 from decco.views.findings import Finding, Findings
@@ -59,13 +59,14 @@ async def look(dns: Dns, snapshot: Snapshot, result: SimulationResult) -> DnsVie
             continue
         owners[entry.uid] = str(reconciled)
         targets = frozenset(reconciled.addresses)
-        state = dns.ensure(entry.uid, [WantedRecord(name, targets) for name in reconciled.names])
+        # Nothing is known of what the edge answers, so shared names stay with the clusters that serve them.
+        state = dns.ensure(entry.uid, [WantedRecord(name, targets, standby=None) for name in reconciled.names])
         view.refused += [(str(reconciled), problem) for problem in state.problems if problem.reason != REASON_PENDING]
     for provider, zone, found in await dns.plan():
         if isinstance(found, DnsError):
             view.unreadable.append((provider, zone, found))
         else:
-            view.steps += _steps(provider, zone, found, owners)
+            view.steps += _steps(provider, zone, found, owners, snapshot.caches.settings.cluster_id)
             view.orphans += [(provider, zone, name) for name in found.orphans]
     return view
 
@@ -79,17 +80,33 @@ def remarks_of(view: DnsView) -> Findings:
         yield Finding("", f"zone {zone} of the provider {provider}: {error}", reason)
 
 
-def _steps(provider: str, zone: str, found: Plan, owners: dict[str, str]) -> Iterator[Step]:
+async def release(dns: Dns, cluster: str, *, send: bool) -> DnsView:
+    """Withdraws all names of ``cluster``, or only plans that; ``dns`` is a service of that cluster, not running."""
+    view = DnsView()
+    for provider, zone, found in await dns.release_all(send=send):
+        if isinstance(found, DnsError):
+            view.unreadable.append((provider, zone, found))
+        else:
+            view.steps += _steps(provider, zone, found, {}, cluster)
+    return view
+
+
+def _steps(provider: str, zone: str, found: Plan, owners: dict[str, str], cluster: str) -> Iterator[Step]:
     for change in found.changes:
-        owner = _owner(change)
+        owner = _owner(change, cluster)
         before, after = (tuple(s for s in sets if s.name == change.name) for sets in (change.before, change.after))
         yield Step(provider, zone, change.verb, change.name, owners.get(owner, owner), before, after)
     for (name, uid), error in found.problems.items():
         yield Step(provider, zone, "conflict", name, owners.get(uid, uid), reason=error.reason, message=str(error))
 
 
-def _owner(change: Change) -> str:
-    """The owner's UID in the ownership record that would be written or removed."""
-    ownership = [s for s in (*change.after, *change.before) if s.name == change.ownership_name]
-    owner = parse(ownership[0].values[0]) if ownership and ownership[0].values else None
-    return owner.uid if owner is not None else ""
+def _owner(change: Change, cluster: str) -> str:
+    """The owner's UID in the ownership record that would be written or removed; of a shared name that of this cluster,
+    if it changes.
+    """
+    for sets in (change.after, change.before):
+        now = Current(change.name, ownership=tuple(s for s in sets if s.name == change.ownership_name))
+        owner = now.owner or next((member for member in now.members if member.cluster == cluster), None)
+        if owner is not None:
+            return owner.uid
+    return ""

@@ -13,7 +13,8 @@ import dns.exception
 import dns.rdatatype
 import dns.resolver
 
-from decco.dns import registry
+from decco.dns import federation, registry
+from decco.dns.federation import Member
 from decco.errors import ConfigError
 
 SECONDS = 3.0
@@ -28,6 +29,8 @@ class Answer:
     """The target of a CNAME."""
     owner: registry.Owner | None = None
     """The owner in the ownership record."""
+    members: tuple[Member, ...] = ()
+    """The clusters of a federation that share the name, instead of one owner."""
     trouble: str | None = None
 
     @property
@@ -73,6 +76,7 @@ async def _one(asked: dns.asyncresolver.Resolver, name: str) -> Answer:
         addresses=tuple(sorted({*four.addresses, *six.addresses})),
         alias=four.alias or six.alias,
         owner=owners[0] if len(owners) == 1 else None,
+        members=federation.members(ownership.addresses),
     )
 
 

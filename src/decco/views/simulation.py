@@ -205,7 +205,7 @@ class _NameRecorder:
         obj: Obj,
         names: Sequence[str],
         addresses: Sequence[str] | None,
-        _held_back: Collection[str] = (),
+        _found: object = None,
     ) -> Published:
         self.published = tuple(names), tuple(addresses or ())
         return Published(entry, obj)

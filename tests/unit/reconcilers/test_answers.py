@@ -317,6 +317,18 @@ def test_a_failure_has_what_the_caches_contain() -> None:
     assert (answer.result, answer.tcp, answer.service, answer.ready_pods) == ("closed", True, False, True)
 
 
+def test_names_without_a_good_answer_are_silent_and_fail_where_every_address_does() -> None:
+    seen, key, name = Observation(Result.CLOSED, "closed"), f"db {ADDRESS}", "db.beta.decco.test"
+    for state, silent, failing in (
+        (State(failed={key: seen}), {name}, {name}),
+        (State(waiting=frozenset({key})), {name}, set()),
+        (State(answered=frozenset({key})), set(), set()),
+        (State(unreached=frozenset({key})), set(), set()),
+    ):
+        found = ask(Verdicts(state=state), DB)
+        assert (found.silent, found.failing) == (silent, failing)
+
+
 @pytest.mark.parametrize(
     ("status", "generation", "assumed"), [("True", 1, True), ("True", 0, False), ("False", 1, False)]
 )

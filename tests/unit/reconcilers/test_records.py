@@ -12,9 +12,10 @@ from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.service import Dns, DnsProblem
-from decco.dns.settings import DnsSettings
+from decco.dns.settings import DnsSettings, FederationSettings
 from decco.kube.errors import Conflict, NotFound
 from decco.objects import FINALIZER_DNS, SPACES, Key
+from decco.reconcilers.answers import Found
 from decco.reconcilers.records import Published, Records, _problem
 from decco.settings import Settings
 from tests.unit.reconcilers.world import make_caches, stored
@@ -98,3 +99,48 @@ def test_what_was_ready_stays_ready_until_the_zone_has_been_read(
         assert records._settled(Published(entry, live), ()) == ()
     waiting = (Problem(reasons.WAITING_FOR_DNS, "no answer yet"),)
     assert records._settled(Published(entry, live), waiting) == (waiting if kept else ())
+
+
+async def test_a_shared_name_that_fails_stands_by_after_a_while_and_comes_back_at_once() -> None:
+    store = make_caches().spaces
+    held = {"finalizers": [FINALIZER_DNS]}
+    entry = store.put(stored(SPACES, "acme", uid="1", meta=held, spec={"domainName": "example.net"}), own=False)
+    name, other, time = "acme.example.net", "*.b.example.net", 100.0
+    asked: list[dict[str, bool | None]] = []
+    dns = Mock(wraps=Dns([], "east", DnsSettings()))
+    dns.ensure.side_effect = lambda _uid, wanted: (
+        asked.append({each.name: each.standby for each in wanted}) or Mock(problems=())
+    )
+    settings = Settings(cluster_id="east", dns=DnsSettings(federation=FederationSettings(id="world")))
+    served = Mock(problems=Mock(return_value={}))
+    records = Records(dns, Mock(), settings, lambda: time, served)
+
+    async def publish(found: Found) -> float | None:
+        return (await records.publish(store, entry, entry.obj(), [name, other], ["192.0.2.1"], found)).requeue_after
+
+    failing = Found(silent=frozenset({name, "b.example.net"}), failing=frozenset({name}))
+    good = Found()
+    assert await publish(failing) == 60
+    time = 150.0
+    assert await publish(failing) == 10
+    time = 160.0
+    assert await publish(failing) is None
+    assert await publish(good) is None
+    time = 161.0
+    assert await publish(failing) == 60
+    # "None" leaves it as it is: after a restart nothing is known, and a name that stood by stays so.
+    assert [each[name] for each in asked] == [None, None, True, False, None]
+    assert served.problems.call_args.kwargs == {"shared": True}
+
+
+async def test_a_name_of_one_cluster_never_stands_by() -> None:
+    store = make_caches().spaces
+    held = {"finalizers": [FINALIZER_DNS]}
+    entry = store.put(stored(SPACES, "acme", uid="1", meta=held, spec={"domainName": "example.net"}), own=False)
+    dns = Mock(wraps=Dns([], "east", DnsSettings()))
+    records = Records(dns, Mock(), Settings(), lambda: 0.0, Mock(problems=Mock(return_value={})))
+    name = "acme.example.net"
+    found = Found(silent=frozenset({name}), failing=frozenset({name}))
+    published = await records.publish(store, entry, entry.obj(), [name], ["192.0.2.1"], found)
+    assert [each.standby for each in dns.ensure.call_args.args[1]] == [False]
+    assert published.requeue_after is None

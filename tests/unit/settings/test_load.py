@@ -69,6 +69,9 @@ OTHER: dict[str, Any] = {
     "dns.noAddressGraceSeconds": 0.0,
     "dns.retryBaseSeconds": 2.0,
     "dns.retryMaxSeconds": 60.0,
+    "dns.federation.id": "world",
+    "dns.federation.compareSeconds": 30.0,
+    "dns.federation.withdrawSeconds": 0.0,
     "dns.adopt": True,
     "egress.dnsPods": ["openshift-dns/dns.operator.openshift.io/daemonset-dns=default"],
     "egress.dnsAddresses": ["10.96.0.10/32"],
@@ -148,10 +151,17 @@ def test_the_table_above_has_every_setting() -> None:
 @pytest.mark.parametrize("key", SETTINGS)
 def test_every_setting_can_be_set_in_the_file_and_in_the_environment(key: str, tmp_path: Path) -> None:
     value = OTHER[key]
+    flags = {"cluster_id": "east"} if key == "dns.federation.id" else {}
     path = config(tmp_path, yaml.safe_dump(nested(key, value)))
-    assert value_of(load({}, {}, path), key) == value
+    assert value_of(load(flags, {}, path), key) == value
     text = value if isinstance(value, str) else json.dumps(value)
-    assert value_of(load({}, {SETTINGS[key].variable: text}, None), key) == value
+    assert value_of(load(flags, {SETTINGS[key].variable: text}, None), key) == value
+
+
+def test_a_federation_needs_a_cluster_id_of_its_own(tmp_path: Path) -> None:
+    [line] = mistakes({}, config(tmp_path, "dns: {federation: {id: world}}\n"))
+    assert "federation.id needs an id of this cluster's own" in line
+    assert "set clusterId" in line
 
 
 def test_later_sources_win_one_by_one(tmp_path: Path) -> None:
@@ -414,8 +424,11 @@ def test_what_is_no_bind_address(text: str) -> None:
 def test_what_is_printed_is_read_back(given: dict[str, Any], tmp_path: Path) -> None:
     everything: dict[str, Any] = {}
     for key, value in given.items():
-        group, _, last = key.rpartition(".")
-        (everything.setdefault(group, {}) if group else everything)[last] = value
+        *groups, last = key.split(".")
+        place = everything
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
     settings = Settings.model_validate(everything)
     assert load({}, {}, config(tmp_path, dump(settings))) == settings
 

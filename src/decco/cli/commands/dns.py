@@ -1,4 +1,4 @@
-"""``decco dns plan``: what decco would change in each zone now."""
+"""``decco dns``: what decco would change in each zone now, and the records of a cluster that is gone for good."""
 
 from __future__ import annotations
 
@@ -17,23 +17,78 @@ if TYPE_CHECKING:
     from decco.views.dnsplan import DnsView
     from decco.views.findings import Finding
 
-PLAN = "plan"
+PLAN, RELEASE = "plan", "release"
 EXIT_FOUND, EXIT_FAILED = 1, 2
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    flags.add_choice(parser, "action", choices=(PLAN,), metavar=PLAN, help="show what would change in each zone")
+    flags.add_choice(
+        parser,
+        "action",
+        choices=(PLAN, RELEASE),
+        metavar="ACTION",
+        help="plan: show what would change in each zone; release: withdraw the names of a cluster that is gone",
+    )
+    parser.add_argument("--cluster-id", help="release: clusterId of the cluster that is gone")
+    parser.add_argument("--yes", action="store_true", help="release: send the changes, which are only shown without it")
     flags.add_common(parser, "table", "json", "yaml")
     parser.epilog = (
         "Reads the cluster, the Secrets with the providers' credentials in decco's namespace, and every zone; changes "
-        "nothing. Exit status: 0 nothing to do; 1 something would change, or a name cannot be published; 2 an error."
+        "nothing without release --yes. Of names that clusters of a federation share, what the others have stays. Exit "
+        "status: 0 nothing to do, or all of it is done; 1 something would change, or a name cannot be published; "
+        "2 an error."
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from decco.views.dnsplan import remarks_of
+
+    released = arguments.action == RELEASE
+    view, remarks = _release(arguments) if released else _plan(arguments)
+    if arguments.output == "table":
+        output.write(_table(view, output.style_of(arguments.color)))
+    else:
+        output.write_data(_data(view), arguments.output)
+    output.report(arguments.program, [*remarks, *remarks_of(view)])
+    if released and arguments.yes and not view.unreadable:
+        return 0
+    return exit_status(view)
+
+
+def _release(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
     from decco.metrics import Metrics
     from decco.reconcilers.providers import dns_service
-    from decco.views.dnsplan import look, remarks_of
+    from decco.views.dnsplan import release
+
+    gone: str | None = arguments.cluster_id
+    if gone is None:
+        raise ConfigError("release needs --cluster-id, the clusterId of the cluster that is gone")
+    settings = flags.settings_of(arguments)
+
+    async def withdraw(gone: str) -> tuple[DnsView, list[Finding]]:
+        async with flags.connected(arguments, settings) as (client, in_force, remarks):
+            if not in_force.dns.providers:
+                raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to release")
+            if gone == in_force.cluster_id:
+                raise ConfigError(
+                    f"{gone} is the clusterId of this cluster, whose controller would publish its names again: delete "
+                    "its Spaces instead, or name another cluster"
+                )
+            other = in_force.model_copy(update={"cluster_id": gone, "dry_run": not arguments.yes})
+            dns = await dns_service(other, client, Metrics())
+            assert dns is not None
+            try:
+                return await release(dns, gone, send=arguments.yes), list(remarks)
+            finally:
+                await dns.close()
+
+    return asyncio.run(withdraw(gone))
+
+
+def _plan(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
+    from decco.metrics import Metrics
+    from decco.reconcilers.providers import dns_service
+    from decco.views.dnsplan import look
     from decco.views.simulation import simulate
     from decco.views.snapshot import from_cluster
 
@@ -53,13 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
             finally:
                 await dns.close()
 
-    view, remarks = asyncio.run(gather())
-    if arguments.output == "table":
-        output.write(_table(view, output.style_of(arguments.color)))
-    else:
-        output.write_data(_data(view), arguments.output)
-    output.report(arguments.program, [*remarks, *remarks_of(view)])
-    return exit_status(view)
+    return asyncio.run(gather())
 
 
 def exit_status(view: DnsView) -> int:

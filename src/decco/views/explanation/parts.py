@@ -315,6 +315,8 @@ def _answer(
     world: World, answer: Answer, reconciled: ReconcileResult | None, addresses: Sequence[str]
 ) -> tuple[str, str]:
     """(text, name of the finding) for an answer with records."""
+    if answer.members:
+        return _shared(world, answer, addresses)
     text, name = ", ".join(answer.values), ""
     if addresses and not _same(answer, addresses):
         text += f", which is not {', '.join(addresses)}: caches may hold it for its TTL"
@@ -333,6 +335,19 @@ def _answer(
     else:
         text += "; marked as decco's"
     return text, name
+
+
+def _shared(world: World, answer: Answer, addresses: Sequence[str]) -> tuple[str, str]:
+    """(text, name of the finding) for a name that clusters of a federation share."""
+    here = world.snapshot.caches.settings.cluster_id
+    parts = (f"{each.cluster} {' and '.join(each.values) or 'stands by'}" for each in answer.members)
+    text = f"{', '.join(answer.values)}; shared in the federation {answer.members[0].federation}: {', '.join(parts)}"
+    mine = next((each for each in answer.members if each.cluster == here), None)
+    if addresses and mine is None:
+        return f"{text}; this cluster, {here}, has not added {', '.join(addresses)}", "dns-other-address"
+    if mine is not None and mine.values and not {*addresses} <= {*answer.addresses}:
+        return f"{text}; {', '.join(addresses)} is missing: caches may hold it for its TTL", "dns-other-address"
+    return text, ""
 
 
 def _same(answer: Answer, addresses: Sequence[str]) -> bool:
