@@ -512,7 +512,7 @@ SABOTAGES = (
     Sabotage(
         "records of a released owner stay",
         "dns/plan.py",
-        "            if rules.owns(now):\n                changes.append(_withdrawal(now))\n            elif",
+        "            if rules.owns(now):\n                changes.append(_withdrawal(zone, now, rules))\n            elif",
         "            if rules.owns(now):\n                pass\n            elif",
     ),
     Sabotage(
