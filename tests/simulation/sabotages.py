@@ -512,8 +512,8 @@ SABOTAGES = (
     Sabotage(
         "records of a released owner stay",
         "dns/plan.py",
-        "            if rules.owns(now):\n                changes.append(_withdrawal(zone, now, rules))\n            elif",
-        "            if rules.owns(now):\n                pass\n            elif",
+        "changes.append(_withdrawal(zone, now, rules))\n            elif",
+        "pass\n            elif",
     ),
     Sabotage(
         "an owner that ended is not forgotten",

@@ -78,7 +78,7 @@ class Names:
         obj: Obj,
         names: Sequence[str],
         _addresses: Sequence[str] | None,
-        _held_back: Collection[str] = (),
+        _found: object = None,
     ) -> Published:
         self.published = set(names)
         return Published(entry, obj)
