@@ -54,7 +54,16 @@ def space(rng: random.Random, name: str, *, contested: bool, issuer: bool, mesh:
         spec["limits"] = _limits(rng)
     if rng.random() < 0.1:
         spec["limitRange"] = {"limits": [{"type": "Container", "default": {"cpu": str(rng.randint(1, 2))}}]}
+    _vary_topology(rng, spec)
     return spec
+
+
+def _vary_topology(rng: random.Random, spec: Obj) -> None:
+    """Draws from a copy: recorded seeds keep their schedules."""
+    own = random.Random()
+    own.setstate(rng.getstate())
+    if own.random() < 0.3:
+        spec["topology"] = {"trafficDistribution": own.choice(("PreferClose", "PreferSameZone", "PreferSameNode"))}
 
 
 def _vary_network(rng: random.Random, spec: Obj, mesh: bool) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from decco.cli import main as cli
+from testbed.controlplane import ControlPlane
 from testbed.kwok import FakeNodes
 from tests.integration.harness import Cluster, Decco, app, eventually, pod
 from tests.zones.conftest import ZONES
@@ -42,6 +45,32 @@ def test_without_it_they_are_not(cluster: Cluster, decco: Decco, name: str) -> N
     cluster.make_space(name)
     names = make_apps(cluster, name, APPS, len(ZONES))
     assert {zone for each in names for zone in spread(cluster, name, each)} == {"a"}
+
+
+def test_doctor_names_apps_in_one_zone(
+    cluster: Cluster, control_plane: ControlPlane, decco: Decco, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del decco
+    cluster.make_space(name, topology={"zoneSpread": "Prefer", "trafficDistribution": "PreferSameZone"})
+    make_apps(cluster, name, 2, 3)
+    assert set(spread(cluster, name, "app-0")) == {"a"}, "the preference for the zone is the stronger one here"
+    set_topology(cluster, name, zoneSpread="Require")
+    eventually(lambda: dict(spread(cluster, name, "app-0")) == dict.fromkeys(ZONES, 1))
+    set_topology(cluster, name, zoneSpread="Prefer")
+    eventually(lambda: set(spread(cluster, name, "app-0")) == set(spread(cluster, name, "app-1")) == {"a"})
+
+    def found() -> dict[str, str]:
+        capsys.readouterr()
+        cli.main(["doctor", "--kubeconfig", str(control_plane.kubeconfig), "-o", "json"])
+        return {each["check"]: each["text"] for each in json.loads(capsys.readouterr().out)["checks"]}
+
+    said = found()
+    assert said["zones"] == "nodes are in 3 zones: a, b, c"
+    assert f"served; for Space {name}" in said["trafficDistribution PreferSameZone"]
+    assert said[f"app {name}/app-0"].startswith("all 3 ready pods are in zone a, though")
+    set_topology(cluster, name, zoneSpread="Require")
+    eventually(lambda: dict(spread(cluster, name, "app-0")) == dict.fromkeys(ZONES, 1))
+    assert f"app {name}/app-0" not in found()
 
 
 def test_more_pods_than_zones_and_pods_with_names(cluster: Cluster, decco: Decco, name: str) -> None:

@@ -209,6 +209,8 @@ class ChildWriter:
             written.refused(child, refusal)
             return
         self._applied(child, key, applied, written)
+        if applied.result is not Result.UNCHANGED:
+            self._rejections.stands((child.resource, key), self._question(child, key))
         if written.outcomes[_named(child)] is None:
             written.outcomes[_named(child)] = outcome
 

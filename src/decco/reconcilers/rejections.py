@@ -113,6 +113,12 @@ class Rejections:
         self._known[ref] = _Rejection(question, refusal, rule, now, now + pause, cached)
         return replace(refusal, requeue_after=pause)
 
+    def stands(self, ref: ObjectRef, question: Question) -> None:
+        """The rejection is not about the state of the live object, which has been written since."""
+        known = self._known.get(ref)
+        if known is not None and (known.question.wanted, known.question.owner) == (question.wanted, question.owner):
+            known.question = question
+
     def passed(self, ref: ObjectRef, question: Question) -> None:
         """The request was not refused."""
         before = self._drop(ref)

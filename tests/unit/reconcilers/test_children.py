@@ -293,7 +293,9 @@ class Older(Script):
         if "optional" in desired.get("spec", {}):
             self.asked.append("refused")
             raise UNSERVED
-        return await super().ensure(resource, desired)
+        applied = await super().ensure(resource, desired)
+        self.live = ("1", b"", b"", False)
+        return applied
 
 
 def optional(value: str = "new") -> Child:

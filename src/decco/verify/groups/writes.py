@@ -131,6 +131,8 @@ def _existing(name: str, patch: Obj) -> Body:
 
 FOREIGN = "shop.bank.test"
 PRIORITY = "system-cluster-critical"
+_EVERYBODY = {"topologyKey": "kubernetes.io/hostname", "namespaceSelector": {}, "labelSelector": {}}
+AFFINITY = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_EVERYBODY]}}
 WRITES = (
     Write(
         "space-project",
@@ -369,6 +371,13 @@ WRITES = (
         "tenant-pods",
         APPS,
         lambda n: _named(n, {"pod": _pod(priorityClassName=PRIORITY), "endpoints": []}),
+    ),
+    Write(
+        "app-affinity",
+        "an App with an affinity to pods of other namespaces is refused",
+        "tenant-pods",
+        APPS,
+        lambda n: _named(n, {"pod": _pod(affinity=AFFINITY), "endpoints": []}),
     ),
     Write("deployment-own", "a Deployment without priority is allowed", "", DEPLOYMENTS, _deployment),
     Write(
