@@ -101,6 +101,34 @@ def test_a_broken_promise_is_an_exit_status_of_one(command: Command) -> None:
     assert command.left() == []
 
 
+def test_crds_without_their_rules_are_found(command: Command) -> None:
+    """As after an upgrade of decco without its CRDs: two endpoints of one path are stored."""
+    name = "apps.decco.platform9.com"
+    before = json.loads(command.cp.kubectl("get", "crd", name, "-o", "json"))
+    weaker = json.loads(json.dumps(before["spec"]))
+    for version in weaker["versions"]:
+        without_rules(version["schema"]["openAPIV3Schema"])
+    try:
+        command.cp.kubectl("patch", "crd", name, "--type=merge", "-p", json.dumps({"spec": weaker}))
+        status, report, progress = command.run(*ADMISSION)
+    finally:
+        command.cp.kubectl("patch", "crd", name, "--type=merge", "-p", json.dumps({"spec": before["spec"]}))
+    failed = {each["name"]: each for each in report["probes"] if each["outcome"] == "failed"}
+    assert status == 1
+    assert failed["admission/endpoint-paths"]["code"] == "DECCO-0826", progress
+    found = {each["about"]: each["code"] for each in report["doctor"]}
+    assert found["crd App"] == "DECCO-0314", found
+    assert command.left() == []
+
+
+def without_rules(schema: Any) -> None:
+    """Removes the CEL rules of a schema in place."""
+    if isinstance(schema, dict):
+        schema.pop("x-kubernetes-validations", None)
+    for each in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        without_rules(each)
+
+
 def test_an_interrupted_run_removes_everything(command: Command) -> None:
     with command.started() as process:
         eventually(command.spaces_exist, what="Spaces of the run")

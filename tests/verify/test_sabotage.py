@@ -1,4 +1,4 @@
-"""Ten sabotages, each of which the command must see, and whose cause it must name.
+"""Sabotages, each of which the command must see, and whose cause it must name.
 
 Each test states which probe fails, with which code, and words of the cause that a reader finds in the report.
 """
@@ -19,13 +19,14 @@ import pytest
 from testbed.node.edge import GATEWAY, NAMESPACE
 from tests.e2e.clients import whoever
 from tests.images.pki import Authority
-from tests.promises import promised
+from tests.promises import TIMED, promised
 from tests.verify.rig import PROMISED_SECONDS, Rig, Run
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 Obj = dict[str, Any]
-QUICK = ("--patience", "45")
+QUICK = ("--patience", "45" if TIMED else "150")
+"""What is broken is waited for to the end; what is whole must get Ready meanwhile, also on a busy machine."""
 
 
 def saved(rig: Rig, *names: str) -> Obj:
@@ -50,10 +51,12 @@ def changed(rig: Rig, *names: str, patch: Any) -> Iterator[None]:
 
 def assert_named(run: Run, probe: str, code: str, *words: str) -> None:
     """The run has failed in time; this probe has, with this code; the words are in the report."""
+    failed = run.named("failed")
+    print(f"\n  {run.found['counts']} in {run.seconds:.0f} s")
+    print("\n".join(f"  {name} {each['code']}: {each['text']}" for name, each in failed.items()))
+    print("\n".join(f"  doctor: {each['about']} {each['code']}: {each['text']}" for each in run.found["doctor"]))
     assert run.status == 1, run.progress[-2000:]
     promised(f"a run that fails by {probe}", run.seconds, PROMISED_SECONDS)
-    failed = run.named("failed")
-    print("\n".join(f"  {name} {each['code']}: {each['text']}" for name, each in failed.items()))
     assert probe in failed, run.failures
     assert failed[probe]["code"] == code, failed[probe]
     assert failed[probe]["hint"]
@@ -159,8 +162,7 @@ def test_the_edge_is_down(rig: Rig) -> None:
             rig.cluster.kubectl(*scale, "deployment/envoy-gateway", "--replicas=1")
             rig.cluster.kubectl(*scale, name, "--replicas=1")
             rig.cluster.kubectl("-n", NAMESPACE, "rollout", "status", name, "--timeout=120s", seconds=130)
-    assert run.status == 1
-    assert run.named("failed").keys() & {"routing/edge", "setup/space-a", "setup/app-a-web"}, run.failures
+    assert_named(run, "routing/edge", "DECCO-0805", f"no connection from here to {rig.cluster.edge}:443")
     assert_whole(rig)
 
 
@@ -169,9 +171,8 @@ def test_the_edge_is_not_identified(rig: Rig) -> None:
     wrong = {"DECCO_EDGE__NAMESPACE": "somewhere-else"}
     with rig.controller(wrong):
         run = rig.run("--only", "routing", *QUICK, settings=wrong)
-    failed = run.named("failed")
-    assert run.status == 1
-    assert {"routing/http", "setup/app-a-web"} & failed.keys(), run.failures
+    assert_named(run, "routing/http-project", "DECCO-0806", "upstream connect error", "edge.namespace")
+    assert "setup/app-a-web" in run.named("failed")
     assert "routing/http-open" in run.named("passed"), run.failures
     assert_whole(rig)
 

@@ -49,7 +49,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``findings`` are those of the preflight checks that are failures, if a probe failed; ``left`` could not be
+    """``findings`` are the failures and warnings of the preflight checks, if a probe failed; ``left`` could not be
     removed.
     """
 
@@ -169,7 +169,7 @@ async def _create(client: Client, world: World) -> None:
 
 
 async def _preflight(client: Client, settings: Settings) -> list[Finding]:
-    """Failures that ``decco doctor`` finds: often the cause of what the probes found."""
+    """Failures that ``decco doctor`` finds, then its warnings: often the cause of what the probes found."""
     try:
         running = await running_.look(client, settings.namespace)
         served = await discover(client, settings.routing)
@@ -177,4 +177,5 @@ async def _preflight(client: Client, settings: Settings) -> list[Finding]:
         return []
     context = ClusterContext(client, settings, running, served, datetime.now(UTC), "decco-controller")
     found = await asyncio.gather(*(run_check(name, check, context) for name, check in CHECKS.items()))
-    return [each for findings in found for each in findings if each.severity is Severity.FAILURE]
+    grades = (Severity.FAILURE, Severity.WARNING)
+    return [each for grade in grades for findings in found for each in findings if each.severity is grade]

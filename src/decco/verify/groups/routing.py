@@ -10,7 +10,7 @@ from decco.objects import APPS, Key
 from decco.settings import RoutingBackend
 from decco.verify import edge
 from decco.verify.edge import HTTP, HTTPS, Answer, Refused, Request
-from decco.verify.groups.setup import app_of
+from decco.verify.groups.setup import CONTROLLER, app_of, space
 from decco.verify.objects import EXTRA, LONGER, REWRITTEN, SHARE, TCP, WEB
 from decco.verify.outcome import Failed, NotTested, eventually
 from decco.verify.probe import Check, Probe
@@ -50,13 +50,13 @@ async def expect(world: World, request: Request, text: str, client: str = "", ce
     return answer
 
 
-def _path(space: str, path: str, port: int, app: str = "web") -> Check:
+def _path(word: str, path: str, port: int, app: str = "web") -> Check:
     """A path of a Space's FQDN leads to this port."""
 
     async def check(world: World) -> None:
-        request = Request(world.names.fqdn(space), path)
-        leaf = world.material.web[space].digest
-        await eventually(lambda: expect(world, request, f"{space}/{app} {port}", certificate=leaf), ANSWER_SECONDS)
+        request = Request(world.names.fqdn(word), path)
+        leaf = world.material.web[word].digest
+        await eventually(lambda: expect(world, request, f"{word}/{app} {port}", certificate=leaf), ANSWER_SECONDS)
 
     return check
 
@@ -74,14 +74,14 @@ def _further(path: str, port: int, *, wild: bool = False) -> Check:
     return check
 
 
-def _name(space: str, endpoint: str, port: int) -> Check:
+def _name(word: str, endpoint: str, port: int) -> Check:
     """A server name leads to this port, with the certificate of the pod's own sidecar."""
 
     async def check(world: World) -> None:
-        name = world.names.extra if endpoint == "extra" else world.names.host(space, endpoint)
-        leaf = world.material.tcp[space].digest
+        name = world.names.extra if endpoint == "extra" else world.names.host(word, endpoint)
+        leaf = world.material.tcp[word].digest
         request = Request(name, "/who")
-        await eventually(lambda: expect(world, request, f"{space}/web {port}", certificate=leaf), ANSWER_SECONDS)
+        await eventually(lambda: expect(world, request, f"{word}/web {port}", certificate=leaf), ANSWER_SECONDS)
 
     return check
 
@@ -152,7 +152,15 @@ def _probe(name: str, text: str, check: Check, app: str = app_of("a")) -> Probe:
 
 
 PROBES = (
-    Probe(EDGE, "the edge accepts connections on 443 and 80", "verify-edge", _edge, after=("setup/space-a",)),
+    # Also where no Space gets Ready: that the edge does not answer is often why.
+    Probe(
+        EDGE,
+        "the edge accepts connections on 443 and 80",
+        "verify-edge",
+        _edge,
+        after=(CONTROLLER,),
+        behind=(space("a"),),
+    ),
     _probe(
         "http", "https://<FQDN><httpPath> reaches the App, with the Space's certificate", _path("a", "/verify/who", WEB)
     ),
