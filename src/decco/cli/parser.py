@@ -12,6 +12,7 @@ from decco.messages import usage_code
 
 COMMANDS = {
     "crds": "print the CustomResourceDefinitions of Space and App",
+    "init": "print a settings file for what is found in a cluster",
     "import": "propose Spaces and Apps for Ingresses and Deployments, or convert those of the first decco",
     "render": "print what decco would write for the Spaces and Apps of some files, without a cluster",
     "diff": "show how what is in the cluster differs from what decco would write",

@@ -41,6 +41,7 @@ from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import BINDINGS, CRDS, NODES, POLICIES, ClusterContext
 from decco.views.running import Running, _variables, look
+from testbed import versions
 from tests import tls_certificates
 from tests.tls_certificates import Template
 from tests.unit.desired.app_cases import SERVED
@@ -560,3 +561,7 @@ async def test_user_namespaces_need_a_node_that_has_them(
 ) -> None:
     (found,) = await isolated(*nodes, level="UserNamespace")
     assert (found.name, words in found.text) == (name, True)
+
+
+def test_the_gateway_api_that_is_recommended_is_the_tested_one() -> None:
+    assert versions.GATEWAY_API.version == edge.GATEWAY_API

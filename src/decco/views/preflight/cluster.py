@@ -26,7 +26,7 @@ ADMISSION_POLICIES = (
 """Names of the policies in manifests/policies, without the group; a test verifies that they match."""
 
 INSTALL_CRDS = "`decco crds | kubectl apply --server-side -f -`"
-FIX_POLICIES = "apply manifests/policies"
+FIX_POLICIES = "`kubectl apply --server-side -f manifests/policies`"
 
 
 async def api_server(context: ClusterContext) -> AsyncIterator[Finding]:
@@ -124,6 +124,10 @@ async def admission(context: ClusterContext) -> AsyncIterator[Finding]:
     policies, bindings = [
         {obj["metadata"]["name"]: obj async for obj in context.objects(kind)} for kind in (POLICIES, BINDINGS)
     ]
+    if not any(f"{short}.{GROUP}" in policies for short in ADMISSION_POLICIES):
+        text = f"none of the {len(ADMISSION_POLICIES)} is there, so nothing is refused: {FIX_POLICIES}"
+        yield Finding("policies", text, "policy-missing")
+        return
     faultless = True
     for short in ADMISSION_POLICIES:
         policy, binding = (found.get(f"{short}.{GROUP}") for found in (policies, bindings))

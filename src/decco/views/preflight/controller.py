@@ -40,6 +40,7 @@ from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding
 from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext
 from decco.views.running import NAME
 
+FIX_ROLES = "`kubectl apply --server-side -f manifests/rbac`"
 _TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.\d+)?[^/]*$")
 
 
@@ -53,7 +54,7 @@ async def running(context: ClusterContext) -> AsyncIterator[Finding]:
     if lease is None and deployment is None:
         text = (
             f"there is neither a Lease nor a Deployment {NAME} in namespace {settings.namespace}: install "
-            "the controller, or name its namespace with --decco-namespace"
+            "all with `kubectl apply -k manifests`, or name its namespace with --decco-namespace"
         )
         yield Finding("controller", text, "controller-missing")
     if lease is not None:
@@ -102,7 +103,11 @@ def _skew(deployment: Obj) -> Finding:
 async def objects(context: ClusterContext) -> AsyncIterator[Finding]:
     """Count the Spaces and Apps, and check that the controller has observed their last changes."""
     for resource in (SPACES, APPS):
-        seen = (await context.spaces()).objects if resource is SPACES else [obj async for obj in context.objects(APPS)]
+        seen = (
+            (await context.spaces()).objects
+            if resource is SPACES
+            else [obj async for obj in context.objects_if_served(APPS)]
+        )
         unready = [obj for obj in seen if condition_of(obj, "Ready").get("status") != "True"]
         behind = [obj for obj in seen if _is_behind(obj)]
         about = resource.plural
@@ -190,7 +195,7 @@ def needed(context: ClusterContext, kinds: Iterable[Kind] = KINDS, *, privileged
 async def permissions(context: ClusterContext) -> AsyncIterator[Finding]:
     account = Key(context.settings.namespace, context.service_account)
     if await context.find(SERVICE_ACCOUNTS, account) is None:
-        text = f"there is no service account {account}: apply manifests/rbac, or name another with --service-account"
+        text = f"there is no service account {account}: {FIX_ROLES}, or name another with --service-account"
         yield Finding("permissions", text, "service-account-missing")
         return
     spaces = await context.spaces()
@@ -204,7 +209,7 @@ async def permissions(context: ClusterContext) -> AsyncIterator[Finding]:
     lacking = [str(permission) for permission, may in zip(wanted, allowed, strict=True) if not may]
     if lacking:
         listed = "; ".join(lacking[:4]) + (f"; and {len(lacking) - 4} more" if len(lacking) > 4 else "")
-        text = f"service account {account} may not {listed}: apply manifests/rbac of this version"
+        text = f"service account {account} may not {listed}: {FIX_ROLES} of this version"
         yield Finding("permissions", text, "permissions-missing")
     else:
         yield Finding("permissions", f"service account {account} may do all of {len(wanted)} things")

@@ -27,13 +27,19 @@ DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 BUNDLE = "gateway.networking.k8s.io/bundle-version"
 CHANNEL = "gateway.networking.k8s.io/channel"
 DNS_SECONDS = 15.0
+GATEWAY_API = "v1.6.3"
+"""The version that decco is tested with."""
+INSTALL_GATEWAY_API = (
+    "kubectl apply --server-side -f "
+    f"https://github.com/kubernetes-sigs/gateway-api/releases/download/{GATEWAY_API}/standard-install.yaml"
+)
 
 
 async def routing(context: ClusterContext) -> AsyncIterator[Finding]:
     settings = context.settings.routing
     if lacking := missing(context.served, settings):
         what = (
-            "the Gateway API, v1.5 or later"
+            f"the Gateway API, v1.5 or later (`{INSTALL_GATEWAY_API}`)"
             if settings.backend is RoutingBackend.GATEWAY
             else dialects()[settings.ingress_dialect].crds
         )
@@ -68,7 +74,9 @@ async def _gateway_class(context: ClusterContext, name: str, *, shared: bool) ->
     found = await context.find(GATEWAY_CLASSES, Key("", name))
     if found is None:
         where = "the parent Gateway" if shared else "routing.gatewayClassName"
+        names = sorted([obj["metadata"]["name"] async for obj in context.objects_if_served(GATEWAY_CLASSES)])
         text = f"there is no such GatewayClass, which {where} names: install a gateway controller, or name its class"
+        text += f" (there is {', '.join(names) or 'none'}; `decco init` proposes settings)"
         return Finding(about, text, "gateway-class-missing")
     accepted = current(found).get(ACCEPTED, {})
     controller = found["spec"].get("controllerName", "?")
@@ -160,7 +168,7 @@ async def access(context: ClusterContext) -> AsyncIterator[Finding]:
         spaces = (await context.spaces()).objects
         closed = [obj["metadata"]["name"] for obj in spaces if obj["spec"].get("project")]
         text = "neither edge.namespace nor edge.cidrs is set: "
-        text += "Spaces with a project let no traffic of the edge in, so set one"
+        text += "Spaces with a project let no traffic of the edge in, so set one (`decco init` looks for it)"
         if closed:
             text += f", such as {closed[0]}" + (f" and {len(closed) - 1} more" if len(closed) > 1 else "")
         yield Finding("edge", text, "edge-unknown-to-projects" if closed else "edge-unknown")

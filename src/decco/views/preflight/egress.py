@@ -22,7 +22,7 @@ _SHOWN = 3
 
 async def egress(context: ClusterContext) -> AsyncIterator[Finding]:
     """Nothing is checked where no Space limits its egress."""
-    found = (await context.spaces_if_served()).understood
+    found = (await context.spaces()).understood
     spaces = [space.name for space in found if space.spec.egress_policy is EgressPolicy.DECLARED]
     if not spaces:
         yield Finding("egress", "no Space limits it")

@@ -16,7 +16,7 @@ DEFAULT_HANDLER = ""
 
 async def isolation(context: ClusterContext) -> AsyncIterator[Finding]:
     """Nothing is checked where no Space has a level above Standard and the settings name no sandboxes."""
-    levels = {space.spec.isolation for space in (await context.spaces_if_served()).understood} - {Isolation.STANDARD}
+    levels = {space.spec.isolation for space in (await context.spaces()).understood} - {Isolation.STANDARD}
     sandboxes = context.settings.isolation.sandboxes
     if not sandboxes and not levels:
         yield Finding("isolation", "every Space is Standard")

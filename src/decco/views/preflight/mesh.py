@@ -13,7 +13,7 @@ from decco.views.preflight.model import ClusterContext
 async def mesh(context: ClusterContext) -> AsyncIterator[Finding]:
     """Nothing is checked where no Space has a mesh."""
     used: dict[str, str] = {}
-    for space in (await context.spaces_if_served()).understood:
+    for space in (await context.spaces()).understood:
         if space.spec.mesh.value in meshes():
             used.setdefault(space.spec.mesh.value, space.name)
     if not used:

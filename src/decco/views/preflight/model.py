@@ -40,20 +40,15 @@ class ClusterContext:
     """The request for all Spaces, once it was made."""
 
     async def spaces(self) -> Spaces:
-        """All Spaces, which are requested once for all checks. Raises KubeError, NotServed too."""
+        """All Spaces, which are requested once for all checks; none if the cluster does not serve the kind, which the
+        check ``crds`` reports. Raises KubeError.
+        """
         if not self._listing:
             self._listing.append(asyncio.ensure_future(self._spaces()))
         return await asyncio.shield(self._listing[0])
 
-    async def spaces_if_served(self) -> Spaces:
-        """The same, none if the cluster does not serve the kind."""
-        try:
-            return await self.spaces()
-        except (NotFound, NotServed):
-            return Spaces()
-
     async def _spaces(self) -> Spaces:
-        return Spaces(tuple([obj async for obj in self.objects(SPACES)]))
+        return Spaces(tuple([obj async for obj in self.objects_if_served(SPACES)]))
 
     async def find(self, resource: Resource, key: Key) -> Obj | None:
         """The object, or None if there is none or the cluster does not serve its kind."""
