@@ -72,12 +72,9 @@ def test_what_is_found_becomes_a_setting(bare: ControlPlane) -> None:
     bare.install_gateway_api()
     bare.create("/api/v1/namespaces", {"metadata": {"name": "edge"}})
     classes = f"{GATEWAY}/gatewayclasses"
-    bare.create(classes, {"metadata": {"name": "eg"}, "spec": {"controllerName": CONTROLLER_NAME}})
-    spec = {
-        "gatewayClassName": "eg",
-        "listeners": [{"name": "none", "port": 8443, "protocol": "HTTP"}],
-        "allowedListeners": {"namespaces": {"from": "All"}},
-    }
+    of = {"apiVersion": "gateway.networking.k8s.io/v1"}
+    spec = {"controllerName": CONTROLLER_NAME}
+    bare.create(classes, {**of, "kind": "GatewayClass", "metadata": {"name": "eg"}, "spec": spec})
     gateways = f"{GATEWAY}/namespaces/edge/gateways"
     labels = {"gateway.networking.k8s.io/gateway-name": "shared"}
     service = {"metadata": {"name": "proxy", "labels": labels}, "spec": {"ports": [{"port": 443}]}}
@@ -85,7 +82,12 @@ def test_what_is_found_becomes_a_setting(bare: ControlPlane) -> None:
     status, out, _ = decco(bare, "init")
     assert (status, load({}, {}, ConfigText(out, "init")).routing.parent_gateway) == (1, None)
 
-    bare.create(gateways, {"metadata": {"name": "shared"}, "spec": spec})
+    shared = {
+        "gatewayClassName": "eg",
+        "listeners": [{"name": "none", "port": 8443, "protocol": "HTTP"}],
+        "allowedListeners": {"namespaces": {"from": "All"}},
+    }
+    bare.create(gateways, {**of, "kind": "Gateway", "metadata": {"name": "shared"}, "spec": shared})
     headers = {"Content-Type": "application/merge-patch+json"}
     accepted = {"status": {"conditions": [condition("Accepted")]}}
     assert bare.request("PATCH", f"{classes}/eg/status", accepted, headers=headers).status == 200
