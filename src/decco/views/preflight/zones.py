@@ -43,7 +43,7 @@ class Zones:
 
 async def zones(context: ClusterContext) -> AsyncIterator[Finding]:
     """Nothing is reported where nobody asks for zones."""
-    spaces = {space.name: space for space in (await context.spaces_if_served()).understood}
+    spaces = {space.name: space for space in (await context.spaces()).understood}
     for finding in await _distribution(context, spaces.values()):
         yield finding
     spread = await _spread_apps(context, spaces)
