@@ -36,7 +36,15 @@ LEVELS = {
     "exception": Severity.FAILURE,
     "critical": Severity.FAILURE,
 }
-NOT_FINDINGS = {"abandon-dns", "cert-manager", "decco-controller", "x-kubernetes-validations", *ADMISSION_POLICIES}
+NOT_FINDINGS = {
+    "abandon-dns",
+    "cert-manager",
+    "decco-controller",
+    "envoy-gateway-system",
+    "ingress-nginx",
+    "x-kubernetes-validations",
+    *ADMISSION_POLICIES,
+}
 """Other words with hyphens in decco.views."""
 
 
