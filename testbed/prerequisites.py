@@ -93,6 +93,7 @@ BROWSER = (
     Need("chromium", "chromium", "a browser"),
     Need("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "texts in a browser"),
 )
+TUTORIAL = (Need("curl", "curl", "the tutorial"), Need("openssl", "openssl", "the tutorial"))
 DEBOOTSTRAP = Need("debootstrap", "debootstrap", "a bare Debian", root=True)
 INTEGRATION = (*BIND, *POLICIES)
 
@@ -113,7 +114,7 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "test-dns-interleavings": BIND,
     "soak": BIND,
     "soak-sample": BIND,
-    "e2e": NODE,
+    "e2e": (*NODE, *TUTORIAL),
     "e2e-routing": NODE,
     "e2e-verify": (*NODE, *BIND),
     "test-issuers": (*NODE, *BIND),
