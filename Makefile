@@ -79,7 +79,7 @@ unit: $(VENV)/.complete ## tests without network, in seconds
 thorough: $(VENV)/.complete ## the other tests of tests/unit, of seconds each: started programs, many random histories
 	$(call step,thorough,$(BIN)/python -m pytest tests/unit -n 2 -m thorough --junitxml=$(REPORTS)/thorough.xml $(ARGS))
 
-INTEGRATION := $(BIN)/python -m pytest tests/integration tests/policies tests/zones/test_spread.py -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(REPORTS)/integration.xml
+INTEGRATION := $(BIN)/python -m pytest tests/integration tests/policies -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(REPORTS)/integration.xml
 
 integration: $(VENV)/.complete assets ## tests against a real API server (half an hour)
 	-@$(BIN)/python -m testbed.netpol >/dev/null

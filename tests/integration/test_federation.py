@@ -20,6 +20,7 @@ from testbed.dns.server import HOST, KEY_NAME, KEY_SECRET
 from tests.integration.by_hand import accept_listeners
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, own_control_plane
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 ZONE = "federation.test"
 EAST, WEST = "192.0.2.1", "192.0.2.2"
@@ -152,6 +153,7 @@ def test_a_cluster_that_is_not_of_the_federation_is_refused(world: World, name: 
     world.becomes(name, EAST, WEST)
 
 
+@full
 def test_a_cluster_that_is_gone_for_good_is_released(
     world: World, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,13 +69,14 @@ async def test_rights_that_come_and_go(control_plane: ControlPlane, cluster: Clu
         await until(found, may_read)
         await until(found, lambda: len(found.snapshot().caches.apps) == 1)
         assert not found.snapshot().may_read(SPACES)
-        assert found.ready_backends(name) is not None
+        await until(found, lambda: found.ready_backends(name) is not None)  # each kind is tried by itself
         number = found.changes.number
         await asyncio.to_thread(control_plane.kubectl, "delete", "rolebinding", user, "-n", name)
         await until(found, lambda: not may_read())
-        assert len(found.snapshot().caches.apps) == 0  # what may not be read is not kept
+        # What may not be read is not kept, of any kind.
+        await until(found, lambda: len(found.snapshot().caches.apps) == 0)
         assert found.changes.number > number
-        assert found.ready_backends(name) is None
+        await until(found, lambda: found.ready_backends(name) is None)
 
 
 async def test_a_space_that_may_be_read_by_its_name(
