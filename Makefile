@@ -109,10 +109,10 @@ test-policies: $(VENV)/.complete assets ## NetworkPolicies: allowed connections,
 	@$(BIN)/python -m testbed.netpol >/dev/null
 	$(call step,policies,$(BIN)/python -m pytest tests/policies --junitxml=$(REPORTS)/policies.xml $(ARGS))
 
-packaging: $(VENV)/.complete assets ## manifests, chart, alerts with the real Helm, kubectl, promtool and API server
+packaging: $(VENV)/.complete $(DOCS_VENV)/.complete assets ## manifests, chart, alerts with the real Helm, kubectl, promtool and API server
 	$(call step,packaging,$(BIN)/python -m pytest tests/packaging -m 'not long' --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
-test-packaging: $(VENV)/.complete assets ## packaging, and the controller's image as make images builds it, each image twice (minutes, root)
+test-packaging: $(VENV)/.complete $(DOCS_VENV)/.complete assets ## packaging, and the controller's image as make images builds it, each image twice (minutes, root)
 	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
 
 test-upgrades: $(VENV)/.complete assets ## the commands of the guides, new CRDs over old ones

@@ -46,6 +46,8 @@ REFRESH_SECONDS = 2.0
 """How long a scrape waits for the event loop to update its gauges; then it gets them as they are."""
 
 
+STOP_SECONDS = 0.5
+"""The server looks so often whether it is to stop: it may take that long at the end of the process."""
 CLIENT_SECONDS = 10.0
 """How long a client may take to send its request, or to read the answer."""
 
@@ -203,7 +205,7 @@ class _Answering(socketserver.ThreadingMixIn, WSGIServer):
             self.address_family = socket.AF_INET6
         super().__init__((host or "", port), _Handler)
         self.set_app(self._answer)
-        self._thread = threading.Thread(target=self.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(STOP_SECONDS,), name="health", daemon=True)
         self._thread.start()
 
     def server_bind(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from decco.reconcilers.kinds import KINDS
 from testbed.controlplane import ControlPlane
 from tests.integration.harness import APIS, Cluster, Decco, app, eventually, own_control_plane, pod, space, tls_secret
 
@@ -85,9 +86,7 @@ def test_nothing_to_do_means_nothing_sent(control_plane: ControlPlane, cluster: 
         second.settle(quiet=2.0)
         events = [event for event in cluster.cp.audit("decco", since=mark) if event.resource != "leases"]
         assert [event for event in events if event.writes] == []
-        others = ("gateway.networking.k8s.io", "gateway.envoyproxy.io", "traefik.io", "cert-manager.io")
-        groups = (*others, "decco.platform9.com")
-        discovery = {f"/apis/{group}" for group in groups}
+        discovery = {f"/apis/{kind.resource.group}" for kind in KINDS if "." in kind.resource.group}
         reads = {
             event.verb
             for event in events

@@ -71,7 +71,6 @@ n=$(wc -l < runs)
 if [ {fails} ]; then echo "no ticket" >&2; exit 1; fi
 {shlex.quote(sys.executable)} -c '
 import base64, json, os
-from tests.sample import full
 cluster = json.loads(os.environ["KUBERNETES_EXEC_INFO"])["spec"]["cluster"]
 assert cluster["server"] == {json.dumps(cluster["server"])}, cluster
 assert cluster["config"] == {{"shoot": "blue"}}, cluster

@@ -27,6 +27,11 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(autouse=True)
+def stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "STOP_SECONDS", 0.01)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -19,6 +19,7 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.kinds import KINDS
 from decco.settings import Settings
+from tests.sample import thorough
 from tests.unit.desired.app_cases import SERVED, without
 
 V1 = TLS_ROUTES
@@ -106,6 +107,7 @@ async def test_a_kind_that_seems_to_be_gone_for_a_moment_stays() -> None:
         assert state(informers) == ("v1alpha3", "")
 
 
+@thorough
 async def test_a_kind_that_is_not_served_asks_discovery_and_quiet_does_not() -> None:
     async with running() as (client, informers):
         for _ in range(100):

@@ -18,6 +18,7 @@ from decco.kube.errors import Fenced
 from decco.kube.fence import Fence, now
 from decco.objects import APPS, CONFIGMAPS, DEPLOYMENTS, NAMESPACES, SECRETS, SPACES, Key, Obj
 from tests.capture import capture_logs
+from tests.sample import thorough
 from tests.unit.kube.conftest import Harness
 
 LIVE: Obj = {"metadata": {"name": "a", "namespace": "n", "uid": "u1", "resourceVersion": "7"}}
@@ -418,6 +419,7 @@ async def test_a_server_that_stays_busy_is_left_in_peace(harness: Harness) -> No
     assert len(seen.requests) == 1 + transport.MAX_ASKED_TO_WAIT
 
 
+@thorough
 async def test_the_server_says_how_long(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([("429", "1"), ("200", "")])
 

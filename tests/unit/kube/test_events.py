@@ -12,6 +12,7 @@ from decco.kube import events
 from decco.kube.errors import AlreadyExists, Forbidden, KubeError, NotFound, Unreachable
 from decco.kube.events import Recorder, note_of
 from decco.objects import EVENTS, Key, Obj
+from tests.sample import thorough
 
 APP: Obj = {
     "apiVersion": "decco.platform9.com/v1beta2",
@@ -164,6 +165,7 @@ def app_of(space: str, number: int) -> Obj:
     return {**APP, "metadata": meta}
 
 
+@thorough
 async def test_a_space_with_many_broken_apps_does_not_silence_others(scene: Scene) -> None:
     for round_ in range(4):
         for number in range(200):

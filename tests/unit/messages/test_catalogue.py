@@ -17,6 +17,7 @@ from decco.errors import DeccoError
 from decco.kube.errors import NotFound, Unreachable
 from decco.messages import Category, Message, Severity, error_code, log_codes, messages, usage_code
 from decco.views.preflight.cluster import ADMISSION_POLICIES
+from tests.sample import thorough
 from tests.unit.messages.source import PACKAGE, calls, constants, texts, texts_of_parameter
 from tools import messages_page
 
@@ -142,6 +143,7 @@ def _is_to(assignment: ast.Assign, name: str) -> bool:
     return any(isinstance(target, ast.Name) and target.id == name for target in assignment.targets)
 
 
+@thorough
 def test_every_warning_and_error_of_the_log_has_an_entry() -> None:
     entries = {message.event: message for message in messages(Category.LOG).values() if not message.retired}
     lines = log_lines()

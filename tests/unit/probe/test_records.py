@@ -19,6 +19,7 @@ from decco.probe import records
 from decco.probe.gathered import Gathered
 from decco.probe.model import Observation, Record, Result, Server
 from decco.probe.records import RecordProbe
+from tests.sample import thorough
 
 NAME, ZONE = "db.acme.example", "acme.example"
 ANSWERED = Observation(Result.ANSWERED)
@@ -160,6 +161,7 @@ async def test_each_of_many_records_is_asked_of_one_server_after_the_other(monke
     assert [first != second for first, second in zip(asked[:4], asked[4:], strict=True)] == [True] * 4
 
 
+@thorough
 async def test_servers_that_are_silent_or_not_of_the_zone_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "QUERY_SECONDS", 0.05)
     async with serving(Zone(silent=True), Zone(authoritative=False)) as servers:

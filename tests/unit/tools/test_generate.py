@@ -73,6 +73,7 @@ def test_both_spellings_have_one_schema() -> None:
     assert {**spec["tlsEgresses"], "description": ""} == {**spec["egresses"], "description": ""}
 
 
+@thorough
 def test_quoted_where_yaml_would_read_something_else() -> None:
     """``Off`` is a boolean in YAML 1.1, which is what Kubernetes reads."""
     assert list(yaml.safe_load_all(to_yaml(generated()))) == generated()
@@ -100,6 +101,7 @@ def test_the_checkout_is_not_stale(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["--check"]) == 0, capsys.readouterr().err
 
 
+@thorough
 def test_a_stale_checkout_is_named_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "manifests").mkdir()
     assert generate.main([], tmp_path) == 0

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from decco.errors import ConfigError
 from decco.kube.errors import Unreachable
+from decco.ui import server as server_module
 from decco.ui.access import HEADERS
 from decco.ui.changes import Changes
 from decco.ui.pages import NoSuchSpaceError
@@ -124,7 +125,8 @@ async def _state(answer: aiohttp.ClientResponse) -> Any:
     return json.loads(line.removeprefix(b"data: "))
 
 
-async def test_streams_are_few_and_end_with_their_tabs(base: str) -> None:
+async def test_streams_are_few_and_end_with_their_tabs(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HEARTBEAT_SECONDS", 0.2)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
         answers = [await session.get(f"{base}/api/events") for _ in range(MOST_STREAMS)]
         async with session.get(f"{base}/api/events") as refused:
