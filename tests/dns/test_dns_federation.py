@@ -135,4 +135,5 @@ async def test_a_name_becomes_shared_without_a_moment_of_absence(world: World) -
     async with cluster(world, "east") as east:
         east.ensure(UID, wanted(world, EAST))
         await becomes(world, {EAST}, f"east {UID} {EAST}")
+        await ready(east, UID)  # the zone shows the change before its answer has arrived
         assert world.calls_of["east"]["apply"] == 2
