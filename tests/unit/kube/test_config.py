@@ -31,6 +31,7 @@ from decco.kube.connection import Connection
 from decco.kube.errors import Unreachable
 from tests.capture import capture_logs
 from tests.promises import PATIENCE
+from tests.sample import thorough
 
 JWT_END = 4_000_000_000
 EXEC_API = "client.authentication.k8s.io/v1"
@@ -260,6 +261,7 @@ async def test_the_server_sees_the_user(tmp_path: Path, ca: Authority, alice: Pa
 # Whom we trust
 
 
+@thorough
 @pytest.mark.parametrize(
     ("cluster", "trusted"),
     [

@@ -97,6 +97,7 @@ def test_the_same_in_another_process() -> None:
         assert done.stdout == to_yaml(generated())
 
 
+@thorough
 def test_the_checkout_is_not_stale(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["--check"]) == 0, capsys.readouterr().err
 

@@ -24,6 +24,7 @@ from decco.views.manifests import rendered
 from decco.views.simulation import simulate
 from decco.views.snapshot import from_documents
 from decco.views.verdicts import assumptions, is_fatal, verdicts
+from tests.sample import thorough
 from tests.unit.api import admission_table
 from tests.unit.views.stories import NOW, app, files, secret, simulated, space
 
@@ -185,6 +186,7 @@ OUR_MESSAGES = [rule["message"] for crd in crds() for rule in _validations(crd)]
 """What admission says in words of decco's own; for the rest (types, limits) the API server has words of its own."""
 
 
+@thorough
 @pytest.mark.parametrize("row", [row for row in admission_table.ROWS if row.parsed], ids=lambda row: row.id)
 def test_wrong_input_gets_the_messages_of_admission(row: admission_table.Row) -> None:
     """The same table that the API server's admission is tested with."""
