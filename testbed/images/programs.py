@@ -49,11 +49,16 @@ def busybox() -> Image:
     Raises:
         AssetsMissing: there is none.
     """
+    binary, layer = _shell()
+    return provide("busybox", oci.Config(entrypoint=["/bin/sh"]), [binary], lambda _: [layer])
+
+
+def _shell() -> tuple[Path, oci.Layer]:
+    """Debian's static busybox, and the files of an image whose shell it is."""
     binary = packages.path_of("busybox")
     if binary is None:
         raise AssetsMissing("busybox is missing: install the package busybox-static")
-    layer: oci.Layer = {"tmp": oci.folder(0o1777), "bin/sh": oci.program(binary), "bin/busybox": oci.program(binary)}
-    return provide("busybox", oci.Config(entrypoint=["/bin/sh"]), [binary], lambda _: [layer])
+    return binary, {"tmp": oci.folder(0o1777), "bin/sh": oci.program(binary), "bin/busybox": oci.program(binary)}
 
 
 def of_examples() -> Image:
@@ -62,10 +67,7 @@ def of_examples() -> Image:
     Raises:
         AssetsMissing: there is none.
     """
-    binary = packages.path_of("busybox")
-    if binary is None:
-        raise AssetsMissing("busybox is missing: install the package busybox-static")
-    layer: oci.Layer = {"tmp": oci.folder(0o1777), "bin/sh": oci.program(binary), "bin/busybox": oci.program(binary)}
+    binary, layer = _shell()
     layer = {**layer, **{f"bin/{name}": oci.program(text.encode()) for name, text in _applets().items()}}
     config = oci.Config(entrypoint=["/bin/sh"])
     return provide("examples", config, [Path(__file__), binary], lambda _: [layer], EXAMPLES_IMAGE)

@@ -12,7 +12,7 @@ from testbed.controlplane import ControlPlane
 from tests.integration.by_hand import accept_listeners, answer_route
 from tests.integration.harness import APIS, Cluster, Decco, eventually, http_app
 from tests.integration.test_cli import EDGE
-from tests.ui.program import Ui, serving
+from tests.ui.program import Ui, serving, serving_tenant
 from tests.ui.world import EVIL, World, build, run
 
 Obj = dict[str, Any]
@@ -39,11 +39,7 @@ def operator(control_plane: ControlPlane, world: World) -> Iterator[Ui]:
 def tenant(control_plane: ControlPlane, world: World) -> Iterator[Ui]:
     """May read what decco-tenant-view contains, in one namespace."""
     control_plane.kubectl("apply", "-f", "manifests/rbac/people.yaml")
-    control_plane.kubectl(
-        "create", "rolebinding", "ui-tenant", "-n", world.broken, "--clusterrole=decco-tenant-view", "--user=ui-tenant"
-    )
-    kubeconfig = control_plane.kubeconfig_for("ui-tenant")
-    with serving(control_plane, "-n", world.broken, kubeconfig=kubeconfig) as ui:
+    with serving_tenant(control_plane, world.broken) as ui:
         yield ui
 
 

@@ -14,7 +14,7 @@ from testbed.controlplane import ControlPlane
 from tests.integration.harness import Cluster, Decco, own_control_plane
 from tests.integration.test_cli import EDGE
 from tests.ui.browser import Tab, browser, tab
-from tests.ui.program import Ui, serving
+from tests.ui.program import Ui, serving, serving_tenant
 from tests.ui.world import World, build
 
 SHOTS = Path("build/ui")
@@ -51,9 +51,7 @@ def operator(control_plane: ControlPlane, world: World) -> Iterator[Ui]:
 
 @pytest.fixture(scope="session")
 def tenant(control_plane: ControlPlane, world: World) -> Iterator[Ui]:
-    words = ("-n", world.broken, "--clusterrole=decco-tenant-view", "--user=ui-tenant")
-    control_plane.kubectl("create", "rolebinding", "ui-tenant", *words)
-    with serving(control_plane, "-n", world.broken, kubeconfig=control_plane.kubeconfig_for("ui-tenant")) as ui:
+    with serving_tenant(control_plane, world.broken) as ui:
         yield ui
 
 

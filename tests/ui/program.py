@@ -92,3 +92,12 @@ def serving(cp: ControlPlane, *words: str, kubeconfig: Path | None = None) -> It
         process.wait(20)
         process.stdout.close()
         process.stderr.close()
+
+
+@contextlib.contextmanager
+def serving_tenant(cp: ControlPlane, namespace: str) -> Iterator[Ui]:
+    """``decco ui`` as somebody who may read what decco-tenant-view contains, in one namespace."""
+    words = ("-n", namespace, "--clusterrole=decco-tenant-view", "--user=ui-tenant")
+    cp.kubectl("create", "rolebinding", "ui-tenant", *words)
+    with serving(cp, "-n", namespace, kubeconfig=cp.kubeconfig_for("ui-tenant")) as ui:
+        yield ui

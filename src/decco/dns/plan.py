@@ -73,16 +73,15 @@ class Rules:
 
     def uid_of(self, now: Current) -> str | None:
         """The UID in the ownership record of a name, if that is of this cluster."""
-        owner = now.owner or self.member(now)
-        return owner.uid if owner is not None and owner.cluster == self.cluster else None
+        return now.uid_in(self.cluster)
 
     def member(self, now: Current) -> Member | None:
         """This cluster's own part of a shared name."""
-        return next((member for member in now.members if member.cluster == self.cluster), None)
+        return now.member_of(self.cluster)
 
     def others(self, now: Current) -> tuple[Member, ...]:
         """The other clusters that share the name."""
-        return tuple(member for member in now.members if member.cluster != self.cluster)
+        return now.others_than(self.cluster)
 
     def owns(self, now: Current) -> bool:
         """Whether the owner of the name is an object that exists in this cluster."""

@@ -68,6 +68,19 @@ class Current:
             return ()
         return federation.members(self.ownership[0].values)
 
+    def member_of(self, cluster: str) -> Member | None:
+        """The part of one cluster of a shared name."""
+        return next((member for member in self.members if member.cluster == cluster), None)
+
+    def others_than(self, cluster: str) -> tuple[Member, ...]:
+        """The parts of the other clusters of a shared name."""
+        return tuple(member for member in self.members if member.cluster != cluster)
+
+    def uid_in(self, cluster: str) -> str | None:
+        """The UID of the owner in this cluster, whether the name is shared or not; None if it has none there."""
+        owner = self.owner or self.member_of(cluster)
+        return owner.uid if owner is not None and owner.cluster == cluster else None
+
     @property
     def addresses(self) -> tuple[RecordSet, ...]:
         return tuple(s for s in self.sets if s.type in ADDRESS_TYPES)
@@ -75,6 +88,11 @@ class Current:
     @property
     def others(self) -> tuple[RecordSet, ...]:
         return tuple(s for s in self.sets if s.type not in ADDRESS_TYPES)
+
+
+def marked(name: str, ownership_name: str, sets: Iterable[RecordSet]) -> Current:
+    """Whose the name is by the ownership record among ``sets``, such as those of one side of a change."""
+    return Current(name, ownership=tuple(s for s in sets if s.name == ownership_name))
 
 
 def parse(text: str) -> Owner | None:

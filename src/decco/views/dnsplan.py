@@ -14,7 +14,7 @@ from decco.dns.errors import REASON_PENDING, REASONS, DnsError
 from decco.dns.plan import Plan
 from decco.dns.provider import Change
 from decco.dns.records import RecordSet, WantedRecord
-from decco.dns.registry import Current
+from decco.dns.registry import marked
 from decco.dns.service import Dns, DnsProblem
 from decco.kube.store import Store
 from decco.views.findings import Finding, Findings
@@ -105,8 +105,8 @@ def _owner(change: Change, cluster: str) -> str:
     if it changes.
     """
     for sets in (change.after, change.before):
-        now = Current(change.name, ownership=tuple(s for s in sets if s.name == change.ownership_name))
-        owner = now.owner or next((member for member in now.members if member.cluster == cluster), None)
+        now = marked(change.name, change.ownership_name, sets)
+        owner = now.owner or now.member_of(cluster)
         if owner is not None:
             return owner.uid
     return ""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from decco.dns.errors import BatchRefused, DnsError, RecordConflict
-from decco.dns.federation import Member
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import ADDRESS_TYPES, RecordSet
-from decco.dns.registry import Current
+from decco.dns.registry import marked
 from decco.dns.wrappers.base import Wrapper
 
 
@@ -35,25 +34,18 @@ class PlanGuard(Wrapper):
                 return RecordConflict(f"{change.name} is not marked as ours {state} the change: nothing was sent")
         if any(s.name not in (change.name, change.ownership_name) for s in (*change.before, *change.after)):
             return RecordConflict(f"a change of {change.name} names other records: nothing was sent")
-        theirs = self._others(change, change.before)
+        before, after = (marked(change.name, change.ownership_name, s) for s in (change.before, change.after))
+        theirs = before.others_than(self._cluster)
         values = {value for s in change.after if s.name == change.name for value in s.values}
-        if theirs != self._others(change, change.after) or not all(values.issuperset(each.values) for each in theirs):
+        if theirs != after.others_than(self._cluster) or not all(values.issuperset(each.values) for each in theirs):
             return RecordConflict(f"a change of {change.name} alters what other clusters have there: nothing was sent")
         return None
 
-    def _others(self, change: Change, sets: tuple[RecordSet, ...]) -> tuple[Member, ...]:
-        """What other clusters state in the ownership record of a shared name."""
-        return tuple(member for member in _owned(change, sets).members if member.cluster != self._cluster)
-
     def _is_ours(self, change: Change, sets: tuple[RecordSet, ...]) -> bool:
-        now = _owned(change, sets)
+        now = marked(change.name, change.ownership_name, sets)
         others = (s for s in sets if s.name != change.ownership_name)
         ours = now.owner is not None and now.owner.cluster == self._cluster
         return (ours or bool(now.members)) and all(s.type in ADDRESS_TYPES for s in others)
-
-
-def _owned(change: Change, sets: tuple[RecordSet, ...]) -> Current:
-    return Current(change.name, ownership=tuple(s for s in sets if s.name == change.ownership_name))
 
 
 class Bisect(Wrapper):
