@@ -82,7 +82,7 @@ class Dns:
         """Owners that are gone although their names are not."""
         self._callbacks: list[Callable[[str], None]] = []
         alone = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused, self._ended)
-        together = replace(alone, federation=settings.federation.id)
+        together = replace(alone, federation=settings.federation.id or "")
         self._queues: dict[str, list[ZoneQueue]] = {}
         for provider in providers:
             shared = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)

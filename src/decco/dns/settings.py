@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from decco.dns.provider_settings import ProviderSettings
 from decco.dns.providers import settings_models
-from decco.forms import Seconds, Section
+from decco.forms import DnsLabel, Seconds, Section
 
 if TYPE_CHECKING:
     AnyProvider = ProviderSettings
@@ -17,7 +17,7 @@ else:
 
 
 class FederationSettings(Section):
-    id: Annotated[str, Field(max_length=63, pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")] = ""
+    id: DnsLabel | None = None
     """Name of the federation: clusters with the same id, and each with a clusterId of its own, serve the names of their
     Spaces and Apps together, each with its own addresses. Without it a name belongs to one cluster."""
     compare_seconds: Seconds = 60.0
