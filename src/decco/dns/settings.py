@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Union
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from decco.dns.provider_settings import ProviderSettings
 from decco.dns.providers import settings_models
-from decco.forms import DnsLabel, Seconds, Section
+from decco.forms import DnsLabel, Seconds, Section, Variants
 
-if TYPE_CHECKING:
-    AnyProvider = ProviderSettings
-else:
-    AnyProvider = Annotated[Union[tuple(settings_models().values())], Field(discriminator="type")]  # noqa: UP007
+AnyProvider = Annotated[ProviderSettings, Variants(settings_models)]
 
 
 class FederationSettings(Section):

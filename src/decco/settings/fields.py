@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from decco.forms import Form, Section
+from decco.forms import Form, Section, Variants
 from decco.settings.model import RELOADABLE, Settings
 
 PREFIX = "DECCO_"
@@ -67,9 +67,7 @@ class ValueType:
     @property
     def models(self) -> Mapping[str, type[Section]]:
         """The models among which a key ``type`` decides, by its value; {} for any other type."""
-        if get_origin(self.kind) not in {Union, UnionType}:
-            return {}
-        return {arm.model_fields["type"].default: arm for arm in get_args(self.kind)}
+        return next((each.models() for each in self.metadata if isinstance(each, Variants)), {})
 
     @property
     def is_list(self) -> bool:
