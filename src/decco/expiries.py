@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from decco.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expiries:
     """Each Secret's name -> Unix time."""
 

@@ -6,8 +6,10 @@ everything else is a dict, and this file contains the few definitions that all p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
+
+from decco.frozen import frozen
 
 Obj = dict[str, Any]
 """One Kubernetes object (or a part of one) as decoded JSON."""
@@ -84,7 +86,7 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resource:
     """A kind's location in the API: enough to make every URL of it, and to fill apiVersion and kind. The version is
     ignored when two are compared: an object is the same one in all versions of its kind, and the cluster may cease to

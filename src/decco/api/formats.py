@@ -7,7 +7,6 @@ form allows what is needed and nothing that could end a line, a quotation or a w
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -15,6 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from decco.api.rules import VALIDATIONS, Format, validation
+from decco.frozen import frozen
 
 MAX_LABEL = 63
 """Longest DNS label (RFC 1035), and longest value of a Kubernetes label."""
@@ -121,7 +121,7 @@ MAX_CIDR = 43
 """Longest IPv6 network: eight groups of four digits, and /128."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CidrFormat:
     """A network in its one canonical spelling, so that equal networks are equal texts."""
 

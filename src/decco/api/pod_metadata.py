@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, WithJsonSchema
 
 from decco.api.model import Model
 from decco.api.rules import VALIDATIONS, Reason, cel_string, validation
+from decco.frozen import frozen
 from decco.objects import GROUP, LABEL_MANAGED_BY
 
 MAX_KEYS = 64
@@ -81,7 +81,7 @@ _OTHERS = (
 _OWN_MESSAGE = f"has a key that decco writes itself: leave out {GROUP}/* and {LABEL_MANAGED_BY}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MapRule:
     """What must hold for a map of texts; ``cel`` is about ``self``, the map."""
 

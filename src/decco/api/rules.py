@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+from decco.frozen import frozen
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def validation(rule: str, message: str, at: str = "", reason: Reason = Reason.IN
     return entry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule(Generic[T]):
     """Something that must hold between the fields of one object."""
 
@@ -75,7 +76,7 @@ class Rule(Generic[T]):
         return {**validation(cel, self.message, self.at, self.reason), "optionalOldSelf": True}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Format:
     """The form of a text: put it into ``Annotated[str, ...]``.
 
@@ -120,7 +121,7 @@ class Format:
         return json
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Immutable:
     """A field that keeps its first value: only the API server, which has the old object, can check it."""
 

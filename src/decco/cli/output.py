@@ -12,9 +12,9 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from decco.frozen import frozen
 from decco.text import clean
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def wants_color(when: str, stream: TextIO) -> bool:
 _SGR = {"ok": "32", "warning": "33", "failure": "31", "head": "1"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Style:
     """SGR sequences (ECMA-48 8.3.117), or nothing."""
 

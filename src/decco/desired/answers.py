@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from decco.desired import reasons
 from decco.desired.model import Problem
+from decco.frozen import frozen
 from decco.objects import Obj
 
 PROBE_PATH = "/.well-known/decco-probe"
@@ -24,7 +24,7 @@ NO_ROUTE = f"none.{PROBE_DOMAIN}"
 """Answer of the Space's route."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What was observed of one endpoint at one address; ``result`` is a value of ``probe.model.Result``."""
 
@@ -40,7 +40,7 @@ class Answer:
     ready_pods: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answers:
     """What is known of all probed endpoints of an object."""
 

@@ -31,11 +31,12 @@ from decco.desired.secrets import CA_CRT, http_use, problem_of
 from decco.desired.sidecar import sidecar
 from decco.desired.stateful_set import pods_service
 from decco.desired.workload import workload
+from decco.frozen import frozen
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, JOBS, STATEFUL_SETS, Key, Obj, Resource
 from decco.settings import RoutingBackend
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppDesired:
     """Desired children, objects to leave unchanged, and problems to report to the App's owner."""
 

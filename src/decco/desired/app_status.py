@@ -6,7 +6,7 @@ The only number is ``replicas``: the desired replicas of the Deployment, not the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from decco.api.conditions import ConditionType
@@ -24,6 +24,7 @@ from decco.desired.stateful_set_status import pods_due, stateful_set_verdict
 from decco.desired.status import Outcomes, Satisfied, Verdict, conditions, verdict
 from decco.desired.suspension import SUSPENDED_APP, SUSPENDED_ROUTES, suspended_verdict
 from decco.desired.workload_status import deployment_verdict, grace_left
+from decco.frozen import frozen
 from decco.objects import (
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -45,7 +46,7 @@ _OF_THE_WORKLOAD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppLive:
     """The live children whose own status is evaluated."""
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -37,6 +37,7 @@ from decco.desired.model import SecretCopy, SecretFacts, SecretSource
 from decco.desired.revocation import lists_of
 from decco.desired.secret_content import certificates, lists
 from decco.desired.secrets import CA_CRL, CA_CRT, TLS_CRT, TLS_KEY
+from decco.frozen import frozen
 
 SPREAD = timedelta(seconds=120)
 """Until all pods trust a new authority: a kubelet needs up to 90 s to update a Secret's volume, stunnel a moment."""
@@ -58,7 +59,7 @@ _FORMER = rf"[0-9a-f]{{64}}@{_TIME}"
 _RECORD = re.compile(rf"({_TIME})(?: ({_FORMER}(?:,{_FORMER}){{0,{MAX_FORMER - 1}}}))?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LiveCopy:
     """A copy that decco wrote into the Space's namespace, not a Secret of another owner."""
 
@@ -68,7 +69,7 @@ class LiveCopy:
     """Value of the annotation ca-changed; "" if there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """The copy as it must be now."""
 
@@ -79,7 +80,7 @@ class Plan:
     """When the copy must change although nothing else does."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Record:
     changed: datetime | None = None
     """When an authority last came that the copy did not have."""

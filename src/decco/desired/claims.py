@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from decco.desired.grants import Claim, Grant, Record, Transfers
 from decco.desired.model import Claims, SpaceFacts
+from decco.frozen import frozen
 from decco.hostnames import canonical, in_zone
 
 
@@ -38,7 +39,7 @@ class Seniority(NamedTuple):
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """What one Space claims."""
 
@@ -48,7 +49,7 @@ class Wanted:
     """What the Space lists; the permission was checked at admission."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """The claims of one Space."""
 

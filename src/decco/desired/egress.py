@@ -8,17 +8,18 @@ configuration changes, which the sidecar reloads.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from decco.api.types import Egress
 from decco.desired import reasons
 from decco.desired.endpoints import ResolvedApp, container_ports, endpoints_of, objects
 from decco.desired.model import AppInputs, EgressTarget, Problem
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.objects import Obj
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolvedEgress:
     """One local port of the sidecar."""
 

@@ -12,7 +12,7 @@ All objects of an endpoint (Service, listener of the sidecar, route, opened port
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from decco.api.formats import DNS_NAME, HTTP_PATH, MAX_DNS_NAME, OBJECT_NAME
@@ -22,6 +22,7 @@ from decco.desired.http_routes import HttpRoutes, ResolvedPath, resolved_path, w
 from decco.desired.mesh_only import is_mesh_only
 from decco.desired.model import AppInputs, Problem, SpaceFacts
 from decco.errors import TerminalError
+from decco.frozen import frozen
 from decco.hostnames import canonical, in_zone
 from decco.objects import Obj
 from decco.text import shown
@@ -38,7 +39,7 @@ class EndpointKind(StrEnum):
     METRICS = "metrics"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TlsServer:
     """A listener of the sidecar; it takes TLS and passes plain bytes on to the container's port."""
 
@@ -52,7 +53,7 @@ class TlsServer:
     """Names of which the client's certificate must carry one; empty: any certificate that ca.crt has signed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolvedEndpoint:
     """An endpoint that gets children."""
 
@@ -93,7 +94,7 @@ class ResolvedEndpoint:
         return self.tls.port if self.tls is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolvedApp:
     """The endpoints of an App in the order of its spec, and why others, or parts of them, are left out."""
 

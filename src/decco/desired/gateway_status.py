@@ -10,12 +10,12 @@ Kinds on which no controller writes a status (Ingress, and Traefik's own) are in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.names import SPACE_OBJECT
+from decco.frozen import frozen
 from decco.objects import (
     BACKEND_TLS_POLICIES,
     ENVOY_GATEWAY_GROUP,
@@ -111,7 +111,7 @@ class Backends(Enum):
     NONE = auto()  # replicas is 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParentGateway:
     """The Gateway of a Space: whose conditions on routes and policies count."""
 

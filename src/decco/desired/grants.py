@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from decco.desired.mesh_state import MeshRecord
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.objects import Obj
 
@@ -21,7 +22,7 @@ Transfers = Mapping[str, str]
 """Host name -> the Space that has to give it up. A Space's FQDN stands for all that is below it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant:
     """One granted claim."""
 
@@ -35,7 +36,7 @@ class Grant:
     """Not wanted and not served any more; ends when it is no longer recorded."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """What a namespace records of its Space."""
 

@@ -7,17 +7,17 @@ all of these names is left out; a name at which others have one of the other pat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from decco.api.types import Endpoint, HttpRoutePath
 from decco.desired import reasons
 from decco.desired.http_names import entry_of, further_names
 from decco.desired.model import AppInputs, SpaceFacts
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.text import shown
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolvedPath:
     """One path of an HTTP endpoint."""
 

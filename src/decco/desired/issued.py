@@ -10,13 +10,14 @@ What was used before stays in use until the issued Secret exists: see ``with_for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from decco.api.formats import MAX_DNS_NAME
 from decco.api.types import IssuerRef, SpaceSpec
 from decco.desired import names, reasons
 from decco.desired.issuing import Cause
 from decco.desired.model import Child, Problem, SpaceFacts, SpaceInputs
+from decco.frozen import frozen
 from decco.hostnames import canonical, in_zone
 from decco.objects import CERTIFICATES, Obj
 from decco.settings import Settings
@@ -128,7 +129,7 @@ def _certificate(issuer: IssuerRef, name: str, dns_names: list[str]) -> Obj:
 # -- state -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CertificateView:
     """What cert-manager reports of a Certificate."""
 

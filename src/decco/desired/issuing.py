@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from decco.api.conditions import condition_of
 from decco.api.types import IssuerRef
+from decco.frozen import frozen
 from decco.objects import Obj, Resource, annotations_of
 from decco.text import one_line
 
@@ -28,7 +28,7 @@ _FROM = re.compile(r"(?:[\d.]+|\[[\da-f:.]+\]):\d+->")
 """The client's side of a connection in an error of Go: another port at each attempt."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cause:
     """``lasts``: it does not end without a change of the issuer."""
 

@@ -7,11 +7,11 @@ pods enter or leave, connections with and without the mesh are both permitted (d
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from decco.api.conditions import timestamp
+from decco.frozen import frozen
 
 POLICY_SECONDS = 10.0
 """Time that the data plane has to take in changed policies before the next phase."""
@@ -27,7 +27,7 @@ class MeshPhase(StrEnum):
     STRICT = "Strict"  # all pods are inside
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeshRecord:
     """The annotation of a namespace."""
 
@@ -40,7 +40,7 @@ class MeshRecord:
         return f"{self.mesh}/{self.phase}@{timestamp(self.since)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """The service account that a name in allowedClients stands for in a mesh: ``<account>.<FQDN of its Space>``. Both
     are the Space's own: the names below its FQDN, and the accounts of its namespace.
@@ -52,7 +52,7 @@ class Account:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeshView:
     """The mesh of a Space, for its policies."""
 
@@ -90,7 +90,7 @@ def parse_mesh_record(text: str) -> MeshRecord | None:
     return MeshRecord(match[1], MeshPhase(match[2]), since) if since.tzinfo is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Switch:
     """What decides about the next phase of a Space."""
 

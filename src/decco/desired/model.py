@@ -7,7 +7,7 @@ builder makes new ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -17,12 +17,13 @@ from decco.desired.mesh_state import NO_MESH, MeshRecord, MeshView
 from decco.desired.replicas import LiveReplicas
 from decco.desired.runs import JobView, RunRecord, requested_run
 from decco.desired.shares import Canary, Primary
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.objects import Obj, Resource
 from decco.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Child:
     """One object that must exist.
 
@@ -37,7 +38,7 @@ class Child:
     not serve the field's value. The refusal is reported."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """Why a condition is not True: its reason (a constant of ``desired/reasons.py``) and a message for people."""
 
@@ -57,7 +58,7 @@ class SecretState(StrEnum):
     MISSING = "Missing"  # also if one exists that is not shared with the Space: its tenants may not learn of it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretFacts:
     """Properties of a Secret's content, without the content."""
 
@@ -91,7 +92,7 @@ class SecretFacts:
     """Of a copy: value of its annotation ca-changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretView:
     """A Secret as one Space sees it; ``facts`` are those of the Secret there, or of the source that is being copied."""
 
@@ -104,7 +105,7 @@ class SecretView:
     """Of a copy whose content is not that of its source: the source's facts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretSource:
     """A Secret of decco's own namespace that carries the share label."""
 
@@ -120,7 +121,7 @@ class SecretSource:
     """metadata.creationTimestamp, RFC 3339 in UTC."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretCopy:
     """Desired copy of a Secret: the content of its source, or an intermediate state of a change to it."""
 
@@ -137,7 +138,7 @@ Served = Mapping[Resource, Resource]
 whatever their version, so ``served.get(TLS_ROUTES)`` is the kind in its served version, or None."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claims:
     """Result of the claims on host names (``desired/claims.py``) for one Space. Names are in their canonical form.
 
@@ -162,7 +163,7 @@ class Claims:
         return name in self.granted or name in self.pending
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpaceFacts:
     """A Space as the reconcilers and other Spaces see it."""
 
@@ -194,7 +195,7 @@ class EgressPhase(StrEnum):
     DECLARED = "Declared"  # what is listed is permitted
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedAddresses:
     """What is known of a host name."""
 
@@ -221,7 +222,7 @@ class EdgeInputs(Protocol):
     def edge_policies(self) -> Mapping[Resource, str]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EdgeFacts:
     """Fields as in ``SpaceInputs``."""
 
@@ -231,7 +232,7 @@ class EdgeFacts:
     edge_policies: Mapping[Resource, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpaceInputs:
     """All that the children and the status of one Space depend on."""
 
@@ -278,7 +279,7 @@ class SpaceInputs:
     """Those of them without a usable Secret -> why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EgressTarget:
     host: str
     """The name that the sidecar resolves."""
@@ -290,7 +291,7 @@ class EgressTarget:
     Only in Spaces whose egress is limited."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppInputs:
     """All that the children of one App depend on."""
 

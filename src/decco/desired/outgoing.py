@@ -25,6 +25,7 @@ from decco.desired.mesh.meshes import meshes
 from decco.desired.model import AppInputs, EgressPhase, EgressTarget, NamedAddresses, Problem, SpaceFacts
 from decco.desired.peers import block, edge_peers, namespaces
 from decco.forms import parse_pods
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.objects import ANNOTATION_EGRESS_ADDRESSES, LABEL_NAMESPACE_NAME, Obj
 from decco.settings import Settings
@@ -139,7 +140,7 @@ def parse_record(text: str) -> dict[str, tuple[str, ...]]:
 # -- App --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outgoing:
     """The egress of one App; ``rules`` None: its policy says nothing of egress."""
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode, encodebytes
-from dataclasses import dataclass
+
+from decco.frozen import frozen
 
 MAX_LINE = 76
 """Of base64 in one line: 64 by RFC 7468, 76 by MIME. OpenSSL before 3.0 reads no line of more than 80."""
@@ -30,7 +31,7 @@ class PemError(ValueError):
     """What is wrong, in which line. Never contains a part of the text."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     label: str
     """As ``CERTIFICATE`` or ``EC PRIVATE KEY``."""

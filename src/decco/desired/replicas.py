@@ -11,9 +11,8 @@ Reasons and alternatives: docs/design/2026-11-30-scale-and-suspend.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from decco.api.types import AppSpec
+from decco.frozen import frozen
 from decco.objects import (
     ANNOTATION_FORMER_REPLICAS,
     ANNOTATION_INITIAL_REPLICAS,
@@ -23,7 +22,7 @@ from decco.objects import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LiveReplicas:
     """What a live Deployment or StatefulSet says of its number of pods."""
 
@@ -43,7 +42,7 @@ class LiveReplicas:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replicas:
     """Desired number of pods, and the annotations of the workload that say who decides it."""
 

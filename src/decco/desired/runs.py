@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from decco.api.conditions import RunOutcome as Outcome
 from decco.api.conditions import timestamp
 from decco.api.types import AppSpec
 from decco.api.workload_kinds import WorkloadKind
+from decco.frozen import frozen
 from decco.objects import ANNOTATION_RESUMED, ANNOTATION_RUN, ANNOTATION_SUSPEND, Obj, annotations_of, uid_of
 from decco.text import quote
 
@@ -28,7 +29,7 @@ READY_SECONDS = 45.0
 """How long a Job may have pods of which none is ready before that is reported: images have to be pulled."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobEnd:
     """How a Job finished; ``time`` is RFC 3339."""
 
@@ -37,7 +38,7 @@ class JobEnd:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRecord:
     """``status.job`` of an App."""
 
@@ -61,7 +62,7 @@ class RunRecord:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobView:
     """The fields of a live Job that its run depends on."""
 
@@ -201,7 +202,7 @@ def requeue_after(
     return seconds_to_ready(job, now) or None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunPlan:
     """Desired state of an existing Job: suspended or not, and with the annotation that decco resumed it."""
 

@@ -8,12 +8,12 @@ with a defect that the copy does not have.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from decco.desired import reasons
 from decco.desired.edge_keys import SIDECAR_KEYS
 from decco.desired.model import Problem, SecretFacts
+from decco.frozen import frozen
 
 SERVER, CLIENT = "server", "client"
 REFUSED, CONTENT, NOT_YET_VALID, EXPIRED = "refused", "content", "not yet valid", "expired"
@@ -22,7 +22,7 @@ _CA_CRL = "ca.crl"
 MAX_NAMES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Use:
     """Of one Secret, by a Space or an App."""
 

@@ -7,10 +7,10 @@ function ``split``, so that they agree.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from decco.api.types import AppProtocol
+from decco.frozen import frozen
 
 WHOLE = 100
 """Weights are of a hundred."""
@@ -24,7 +24,7 @@ class Sharing(StrEnum):
     BY_ENDPOINT = "ByEndpoint"  # all paths of an endpoint together, with one canary
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpEndpoint:
     """An HTTP endpoint of another App of the Space, by one of its paths."""
 
@@ -37,7 +37,7 @@ class HttpEndpoint:
     """Whether the edge speaks TLS to its pods."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Canary:
     """An App with a share of another App's traffic."""
 
@@ -50,7 +50,7 @@ class Canary:
     uid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Primary:
     """The App whose traffic a canary shares."""
 
@@ -63,7 +63,7 @@ class Primary:
     """Services that its routes in the cluster send a share to."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """The part of a canary's endpoint in a route; ``refusal`` says why it has none, for its owner."""
 

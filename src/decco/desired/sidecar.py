@@ -16,7 +16,6 @@ For the same reason everything is mounted as a directory: the kubelet updates a 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from decco.desired import names
 from decco.desired.egress import ResolvedEgress
@@ -24,6 +23,7 @@ from decco.desired.endpoints import ResolvedApp, TlsServer
 from decco.desired.model import AppInputs, Child, Problem
 from decco.desired.sidecar_resources import fit
 from decco.desired.stunnel import SECRETS_DIR, config
+from decco.frozen import frozen
 from decco.objects import CONFIGMAPS, Obj
 
 CONTAINER = "decco-tls"
@@ -41,7 +41,7 @@ _READABLE_BY_ALL = 0o444
 """The sidecar is not root and has no group of the volume's; no other container of the pod mounts these volumes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sidecar:
     """What decco adds to a pod with TLS."""
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from decco.api.types import SpaceSpec
 from decco.desired.endpoints import objects
+from decco.frozen import frozen
 from decco.objects import Obj
 from decco.quantities import Quantity, divided, quantity
 
@@ -36,7 +37,7 @@ _NAME: Final = re.compile("[-A-Za-z0-9._/]{1,253}")
 """A name of a resource. Names and amounts appear in messages and are not validated before."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fit:
     """``problems`` state why pods with the sidecar are still refused, and what to change."""
 

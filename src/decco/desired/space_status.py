@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from decco.api.conditions import ConditionType
@@ -22,6 +21,7 @@ from decco.desired.secrets import CA_CRT, certificates_of, problem_of, space_use
 from decco.desired.sidecar_resources import fit
 from decco.desired.space import reserved_name
 from decco.desired.status import Outcomes, Satisfied, Verdict, amended_status, conditions, verdict
+from decco.frozen import frozen
 from decco.objects import (
     ANNOTATION_SHARE_WITH,
     ANNOTATION_TRANSFER,
@@ -49,7 +49,7 @@ _OWN_KINDS = _MESH_KINDS | frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpaceLive:
     """The live objects, and the status that other controllers wrote on them."""
 

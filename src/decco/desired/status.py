@@ -11,19 +11,19 @@ a cause ends by itself (``reasons.WAITING``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from decco.api.conditions import ConditionType, set_condition
 from decco.desired import reasons
 from decco.desired.model import Problem
+from decco.frozen import frozen
 from decco.objects import ANNOTATION_PAUSED, Obj
 
 Outcomes = Mapping[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not in its desired state, or None. Absent: not tried."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Satisfied:
     """Content of a condition that is True; that of one that is False is a Problem."""
 

@@ -7,19 +7,20 @@ be a credential raises a ConfigError that names its location and the defect and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from pydantic.alias_generators import to_camel
 
 from decco.dns.provider_settings import ProviderSettings
 from decco.errors import ConfigError
+from decco.frozen import frozen
 
 Secrets = Mapping[str, Mapping[str, bytes]]
 """Content of Secrets in decco's namespace, decoded, by name and key."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """All credentials of a provider: the content of its Secret, or of its files under the keys that it declares."""
 

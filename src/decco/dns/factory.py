@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from decco.dns import providers
 from decco.dns.credentials import Credentials, Secrets, read_credentials
@@ -23,13 +23,14 @@ from decco.dns.wrappers.base import Deadline, DryRun, Instrumented, LeaderGate, 
 from decco.dns.wrappers.batches import Bisect, PlanGuard
 from decco.dns.wrappers.cache import Cache
 from decco.dns.wrappers.credential_refresh import CredentialRefresh
+from decco.frozen import frozen
 from decco.objects import Resource
 
 ReadSecret = Callable[[str], Awaitable[Mapping[str, bytes] | None]]
 """Reads a Secret of decco's namespace as it is now; None if it cannot be read at the moment."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outside:
     """What providers need from the rest of decco."""
 

@@ -30,7 +30,7 @@ not A, AAAA, or CNAME do not conflict: every zone has them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from decco.dns import federation
 from decco.dns.errors import DnsError, InvalidRecord, RecordConflict
@@ -38,10 +38,11 @@ from decco.dns.federation import Member
 from decco.dns.provider import Change
 from decco.dns.records import CNAME, RecordSet, WantedRecord, address_sets
 from decco.dns.registry import Current, Owner, ownership_set, shared_set
+from decco.frozen import frozen
 from decco.hostnames import in_zone
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """The result of one comparison; ``problems`` are keyed by (name, UID of the owner with the problem)."""
 
@@ -50,7 +51,7 @@ class Plan:
     orphans: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """What decides a plan besides the current and the desired records; the collections may change between plans."""
 

@@ -8,19 +8,19 @@ record is one of the record sets of a change.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from decco.dns.credentials import Credentials
 from decco.dns.errors import BatchRefused, DnsError
 from decco.dns.records import RecordSet
+from decco.frozen import frozen
 from decco.objects import Obj
 
 Outcome = DnsError | None
 """The result of one change: None if it was carried out, otherwise the error."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Zone:
     """A zone as its provider addresses it; ``id`` is the provider's identifier, "" if the name is sufficient."""
 
@@ -28,7 +28,7 @@ class Zone:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """One name's change from ``before`` to ``after``, including its ownership record. Atomic.
 
@@ -176,7 +176,7 @@ class Objects(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """What a provider is made from, besides its settings."""
 

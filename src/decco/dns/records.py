@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from decco import hostnames
 from decco.dns.errors import InvalidRecord
+from decco.frozen import frozen
 from decco.hostnames import canonical
 
 A, AAAA, CNAME, TXT = "A", "AAAA", "CNAME", "TXT"
@@ -25,7 +26,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(\d{3}|.)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordSet:
     """All records of one name and type.
 
@@ -98,7 +99,7 @@ def normalise(text: str) -> str:
         raise InvalidRecord(str(error)) from error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WantedRecord:
     """A desired record: one name of an owner and its targets.
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from decco.dns import federation
 from decco.dns.errors import InvalidRecord
 from decco.dns.federation import Member
 from decco.dns.records import ADDRESS_TYPES, TXT, RecordSet
+from decco.frozen import frozen
 from decco.hostnames import MAX_NAME
 
 PREFIX = "_decco."
@@ -33,7 +33,7 @@ SIGNATURE_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3"})
 """Added by a signing server to every name; they do not make a name owned."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Owner:
     """The owner of a name: the id of the cluster and the UID of an object in it."""
 
@@ -44,7 +44,7 @@ class Owner:
         return f"cluster {self.cluster}, owner {self.uid}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Current:
     """The current records of one name and of its ownership record."""
 

@@ -20,6 +20,7 @@ from decco.dns.records import WantedRecord, normalise
 from decco.dns.settings import DnsSettings
 from decco.dns.unconfirmed import SETTLE_SECONDS, UnconfirmedChanges
 from decco.dns.zonequeue import ZoneQueue
+from decco.frozen import frozen
 from decco.hostnames import zone_of
 from decco.log import get_logger
 
@@ -28,7 +29,7 @@ log = get_logger("decco.dns")
 MOST_ENDED = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DnsProblem:
     """Why a name is not published as desired: ``reason`` is one of ``errors.REASONS``, ``message`` names the record."""
 
@@ -37,7 +38,7 @@ class DnsProblem:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnerState:
     """The state of an owner's names; ``published`` are those that a zone has for it now."""
 

@@ -7,10 +7,10 @@ zero value. Fields are taken out one by one; the remaining ones are reported, so
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from decco.frozen import frozen
 from decco.messages import Category, Severity, messages
 from decco.objects import Key, Obj
 from decco.text import LONGEST_VALUE, escape
@@ -27,7 +27,7 @@ class Level(StrEnum):
 _LEVELS = {Severity.OK: Level.NOTE, Severity.WARNING: Level.LOST, Severity.FAILURE: Level.ERROR}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remark:
     """A message about one field (``path``, as spec.endpoints[0].port) or, with an empty path, the whole object."""
 
@@ -45,7 +45,7 @@ class Remark:
         return f"{self.level}: {place}{self.message} ({messages(Category.IMPORT)[self.name].code})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """The origin of an object: ``document`` is its number in the file, from 1, and 0 in a cluster."""
 

@@ -28,10 +28,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
+from decco.frozen import frozen
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
 from decco.kube.entry import Entry, guarded, read_entry
 from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound, NotListed
@@ -54,7 +55,7 @@ class Result(StrEnum):
     WAITING = "waiting"  # the old object is still being deleted; its last event starts the next reconcile
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Applied:
     """The result, and the live object's entry where there is one."""
 

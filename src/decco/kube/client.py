@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Callable, Collection
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import orjson
 
+from decco.frozen import frozen
 from decco.kube import depth
 from decco.kube.connection import Connection
 from decco.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, NotFound
@@ -36,7 +36,7 @@ _STRICT: Final = f"?{_FROM_US}&fieldValidation=Strict"
 _LENIENT: Final = f"?{_FROM_US}&fieldValidation=Ignore"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListPage:
     """One page of a list; ``remaining``: whether more pages follow.
 

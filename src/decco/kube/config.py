@@ -10,12 +10,12 @@ import base64
 import math
 import os
 import ssl
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from decco.errors import ConfigError
+from decco.frozen import frozen
 from decco.kube.connection import Access, Connection, Source
 from decco.kube.exec_plugin import CachedPlugin
 from decco.kube.kubeconfig import ContextInUse, content_of, read, read_file
@@ -105,7 +105,7 @@ class InClusterSource:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Files:
     """The content of a context's files at the time of reading."""
 

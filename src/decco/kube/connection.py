@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from decco.errors import ConfigError
+from decco.frozen import frozen
 from decco.kube.clock import boot_time
 from decco.log import get_logger
 
@@ -24,7 +25,7 @@ MIN_REFRESH_SECONDS: Final = 5.0
 """Renewals that answers of 401 cause are at least this far apart, so a plugin is not run for every request."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """What a source loads of the cluster at one moment; ``ssl`` is True for plain http, ``lasts`` in seconds, inf if
     nothing in it can change.

@@ -16,11 +16,11 @@ import signal
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from decco.errors import ConfigError
+from decco.frozen import frozen
 from decco.kube.connection import RETRY_SECONDS
 from decco.text import printable
 
@@ -35,7 +35,7 @@ _TEXT: Final = 300
 """Characters of a plugin's own text that a message contains."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plugin:
     """How to call it."""
 
@@ -47,7 +47,7 @@ class Plugin:
     install_hint: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """What a plugin gave: a token, or a client certificate with its key (both PEM), or all; "" for what is missing."""
 

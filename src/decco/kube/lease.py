@@ -12,11 +12,11 @@ import math
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Final
 
+from decco.frozen import frozen
 from decco.kube.client import Client
 from decco.kube.clock import boot_time as now
 from decco.kube.errors import AlreadyExists, Conflict, Forbidden, KubeError, NotFound
@@ -33,7 +33,7 @@ WATCH_SECONDS: Final = 600
 """How long one watch of the Lease lasts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Times:
     """Seconds; the defaults are client-go's."""
 

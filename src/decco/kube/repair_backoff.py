@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from decco.backoff import exponential
 from decco.errors import ReconcileError
+from decco.frozen import frozen
 from decco.kube.errors import NotFound
 from decco.kube.latest import Latest
 from decco.kube.ownership import other_managers
@@ -30,7 +31,7 @@ LONGEST_PAUSE = 300.0
 LONGEST_OF_ISOLATION = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opponent:
     """What is known about the other writer."""
 

@@ -30,6 +30,7 @@ from typing import Final
 import orjson
 
 from decco.backoff import exponential
+from decco.frozen import frozen
 from decco.kube import depth
 from decco.kube.client import Client
 from decco.kube.errors import (
@@ -67,38 +68,38 @@ WATCH_SECONDS: Final = (300, 600)
 """timeoutSeconds of one watch; random, so that the watches of a restart do not end together."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Init:
     """A list begins; everything collected since an earlier Init without InitDone is void."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InitApply:
     obj: Obj
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InitDone:
     """The list is complete as of this version; what is not in it does not exist."""
 
     resource_version: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Apply:
     """The object was added or changed."""
 
     obj: Obj
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delete:
     """The object is gone; ``obj`` is its last state, with the resourceVersion of the deletion."""
 
     obj: Obj
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bookmark:
     """Nothing changed up to this version; comes about once a minute on a quiet watch, as its heartbeat."""
 
@@ -108,7 +109,7 @@ class Bookmark:
 WatchEvent = Init | InitApply | InitDone | Apply | Delete | Bookmark
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchSpec:
     """What to follow: a kind, in one namespace or ("") in all, narrowed by a label and a field selector."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import NamedTuple
+
+from decco.frozen import frozen
 
 CONNECT_SECONDS = 1.0
 """Time limit of a connection."""
@@ -30,7 +32,7 @@ class Result(StrEnum):
     RECORD = "record"  # a server of the zone answers with another record
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """A request that a route of decco's own making answers with a redirect to ``host``."""
 
@@ -38,7 +40,7 @@ class Route:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """One server name at one address. Equal targets have the same answer, so a verdict is kept for an equal one."""
 
@@ -69,7 +71,7 @@ class Server(NamedTuple):
     port: int = 53
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """A published name. It has an interface in common with ``Target``: ``address`` is what is reached or not."""
 
@@ -102,7 +104,7 @@ def renewed(old: AnyTarget, new: AnyTarget) -> Target | None:
     return replace(new, former=old.chain) if replace(old, chain=new.chain) == new else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """The end of one probe; ``detail`` is for people, and without a line break."""
 
@@ -114,7 +116,7 @@ class Observation:
         return self.result is Result.ANSWERED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """What is known of an owner's targets, by the name that the owner gave them."""
 

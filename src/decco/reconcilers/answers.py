@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from decco.api.conditions import ConditionType
@@ -27,6 +26,7 @@ from decco.desired.limits import limits_of
 from decco.desired.model import AppInputs, Child, Problem, SecretView, SpaceFacts, SpaceInputs
 from decco.desired.names import PROBE_ROUTE, SPACE_OBJECT
 from decco.desired.routing.gateway import https_listener
+from decco.frozen import frozen
 from decco.kube.entry import Entry
 from decco.kube.store import Change, Store, subscribed
 from decco.objects import HTTP_ROUTES, SERVICES, TLS_ROUTES, Key, Obj, Resource
@@ -38,7 +38,7 @@ from decco.reconcilers.report import was_true
 from decco.settings import RoutingBackend
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """For one reconcile: what the status contains, and the names of which no record is created yet."""
 

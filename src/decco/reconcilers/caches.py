@@ -14,6 +14,7 @@ from decco.desired.model import Served, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobEnd
+from decco.frozen import frozen
 from decco.kube.entry import Entry, Shape
 from decco.kube.latest import Latest
 from decco.kube.store import Change, Store
@@ -48,7 +49,7 @@ class Role(StrEnum):
 Select = Callable[[Resource, Settings], WatchSpec | None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """One watched kind: which cluster and settings have it, how it is read and written, what its events enqueue."""
 

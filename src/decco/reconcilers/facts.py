@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from decco.api.admission import MAX_LISTENERS
 from decco.api.formats import DNS_NAME, HOST_PATTERN
@@ -22,6 +22,7 @@ from decco.desired.mesh.meshes import meshes
 from decco.desired.mesh_state import parse_mesh_record
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
 from decco.desired.outgoing import possible_service
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.objects import (
     ANNOTATION_CA_CHANGED,
@@ -36,7 +37,7 @@ from decco.objects import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndpointFacts:
     """An endpoint, for its neighbours. ``hostname`` is None for the default, ``<name>.<FQDN>``."""
 
@@ -59,7 +60,7 @@ class EndpointFacts:
 ALL_NAMES = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppFacts:
     """An App, for its neighbours."""
 
@@ -259,7 +260,7 @@ def secret_facts(obj: Obj) -> SecretFacts:
     return replace(facts, ca_changed=changed) if changed else facts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SharedSecret:
     """A Secret whose owner allows decco to copy it, and whether its content is usable."""
 

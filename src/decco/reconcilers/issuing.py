@@ -8,7 +8,6 @@ growing pauses, up to ten minutes for an issuer that stays broken.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass
 from typing import Protocol
 
 from decco.desired.issued import CertificateView
@@ -23,6 +22,7 @@ from decco.desired.issuing import (
     issuer_resource,
 )
 from decco.desired.model import SpaceFacts
+from decco.frozen import frozen
 from decco.kube.client import ListPage
 from decco.kube.errors import Forbidden, NotFound, NotServed
 from decco.objects import Key, Obj, Resource
@@ -43,7 +43,7 @@ class Reader(Protocol):
     def list_pages(self, resource: Resource, *, namespace: str = ..., limit: int = ...) -> AsyncIterator[ListPage]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Answer:
     cause: Cause
     view: CertificateView

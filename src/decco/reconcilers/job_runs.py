@@ -8,12 +8,13 @@ App is the restored one; its run would count as done, and the Job would be missi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from decco.desired import runs
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobEnd, JobView, RunRecord
+from decco.frozen import frozen
 from decco.kube.entry import Entry
 from decco.kube.errors import Conflict
 from decco.objects import JOBS, Key, Obj, Resource
@@ -24,7 +25,7 @@ Look = Callable[[Resource, Key], Awaitable[Obj | None]]
 """Requests an object; see ``Applier.look``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobRuns:
     """``simulated``: there is no API server to be asked."""
 

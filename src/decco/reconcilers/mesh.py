@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from decco.desired import names
@@ -13,6 +13,7 @@ from decco.desired.mesh.interface import Mesh
 from decco.desired.mesh.meshes import meshes
 from decco.desired.mesh_state import NO_MESH, Account, MeshPhase, MeshRecord, MeshView, Switch, next_record
 from decco.desired.model import AppInputs, Child, SpaceFacts
+from decco.frozen import frozen
 from decco.kube.entry import Entry
 from decco.objects import NAMESPACES, NETWORK_POLICIES, Key, key_of, labels_of
 from decco.reconcilers.caches import Caches, Role
@@ -24,7 +25,7 @@ _KINDS = frozenset(kind for mesh in meshes().values() for kind in mesh.kinds)
 _MONITORING = f"{NAMESPACES}({Role.CLIENT})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpaceMesh:
     """What ``SpaceInputs`` have of a Space's mesh; ``seconds``: until its next phase."""
 

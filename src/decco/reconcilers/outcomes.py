@@ -8,12 +8,12 @@ overloaded) and retryable: then there is no outcome, and the whole reconcile is 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from decco.desired import reasons
 from decco.desired.model import Child, Problem
 from decco.desired.ownership import LabelledOwner, holders_of
 from decco.errors import DeccoError
+from decco.frozen import frozen
 from decco.kube.errors import (
     ApiError,
     Forbidden,
@@ -38,7 +38,7 @@ _QUOTA_CURE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """Why one child is not as desired; ``requeue_after``: seconds, None to wait for a change."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from decco.desired.model import EgressPhase, EgressTarget, NamedAddresses, Space
 from decco.desired.names import SPACE_OBJECT
 from decco.desired.network import may_connect
 from decco.desired.outgoing import names_of, parse_record, space_phase
+from decco.frozen import frozen
 from decco.kube.entry import Entry
 from decco.kube.store import Change, Store, subscribed
 from decco.objects import (
@@ -75,7 +75,7 @@ def _named(known: Known) -> NamedAddresses:
 # -- App --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppEgress:
     """What ``AppInputs`` have of an App's egress."""
 
@@ -118,7 +118,7 @@ def target_pods(caches: Caches, space: SpaceFacts, endpoint: str) -> tuple[str, 
 # -- Space ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpaceEgress:
     """What ``SpaceInputs`` have of a Space's egress; ``seconds``: until an open one is limited in any case."""
 

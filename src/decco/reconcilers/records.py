@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from decco.api.conditions import ConditionType
@@ -18,6 +18,7 @@ from decco.desired.http_names import server_name
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.records import WantedRecord
+from decco.frozen import frozen
 from decco.kube.client import Client
 from decco.kube.entry import Entry
 from decco.kube.errors import Conflict, NotFound
@@ -43,7 +44,7 @@ _UNKNOWN_ADDRESS = Problem(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Published:
     """The state of an object's records. The entry is new if the finalizer was set or removed."""
 

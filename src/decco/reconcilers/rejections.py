@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from decco.frozen import frozen
 from decco.objects import Key, Resource
 from decco.reconcilers.outcomes import Refusal
 
@@ -36,7 +37,7 @@ Enqueue = Callable[[str, float], None]
 """Enqueues the object with this UID after so many seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """The content of a request: two equal questions get the same answer while the rules are unchanged."""
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from decco.desired.model import SecretFacts
 from decco.desired.ownership import owner_of_copy
+from decco.frozen import frozen
 from decco.kube.client import ListPage
 from decco.objects import LABEL_SHARE, SECRETS, SPACES, Key, Obj, Resource, controller_of, labels_of
 from decco.reconcilers.facts import secret_facts
@@ -64,7 +64,7 @@ async def find_secret(client: Lists, key: Key) -> Obj | None:
     return found[0] if found else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Answer:
     """The API server's answer."""
 
@@ -136,7 +136,7 @@ class LocalSecrets:
             self._answers = {key: each for key, each in self._answers.items() if each.due + KEPT_SECONDS >= now}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Absence:
     since: float
     revoked: bool

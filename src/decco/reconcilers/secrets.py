@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from decco.desired.secret_use import (
 )
 from decco.desired.space import copy_child
 from decco.expiries import Expiries
+from decco.frozen import frozen
 from decco.kube.diff import hash_of
 from decco.kube.entry import Entry
 from decco.objects import SECRETS, Key
@@ -45,7 +46,7 @@ _WITHOUT_EVENT = (SecretState.PENDING, SecretState.TAKEN)
 """States that end, or change into each other, by a reconcile of the Space without an event for the App."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Copying:
     """What the Space's reconcile does with Secrets: copies to write, and copies that stay as they are."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from decco.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """The result of asking for a name once."""
 
@@ -28,7 +29,7 @@ class Found:
         return cls(addresses, min(ttls, default=None), error, partial=any(found.partial for found in each))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """What is known of a name."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -14,13 +13,14 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from decco.forms import Form, Section, Variants
+from decco.frozen import frozen
 from decco.settings.model import RELOADABLE, Settings
 
 PREFIX = "DECCO_"
 _PLAIN = {bool: "true or false", str: "text", int: "a whole number", float: "a number"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ValueType:
     """The type of a setting, of an item of a list, or of a key of a mapping; ``kind`` is free of Annotated and None."""
 
@@ -99,7 +99,7 @@ class ValueType:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """One setting; ``path`` has the names of its section's field, if any, and of its own field."""
 

@@ -11,9 +11,9 @@ import http.client
 import io
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from decco.frozen import frozen
 from decco.verify.pki import digest
 
 HTTPS, HTTP = 443, 80
@@ -21,7 +21,7 @@ SECONDS = 6.0
 MOST_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """``certificate`` is the digest of the presented one, "" without TLS; names of headers are in lower case."""
 
@@ -35,7 +35,7 @@ class Refused(Exception):
     """No answer: the connection, the handshake or the request was refused, or nothing came."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """``host`` None: the server name. ``server`` "": no server name is sent. ``seconds``: limit for the answer."""
 

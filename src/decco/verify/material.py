@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from datetime import timedelta
 
+from decco.frozen import frozen
 from decco.verify.names import SPACES, Names
 from decco.verify.pki import DAY, Authority, Leaf, context, self_signed
 
@@ -15,7 +15,7 @@ BILLING = "billing"
 """``allowedClients`` of the endpoint listed: this, under the Space's FQDN."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Material:
     """``web`` and ``tcp`` are by Space, as last renewed; ``further`` by name of httpHostnames; ``clients`` by what is
     right or wrong with them, and so are ``contexts``, where "" is a client without a certificate.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 
+from decco.frozen import frozen
 from decco.objects import Obj, labels_of
 
 LABEL = "verify.decco.platform9.com/run"
@@ -31,7 +31,7 @@ def made_by_a_run(obj: Obj) -> bool:
     return run is not None and (name == f"decco-verify-{run}" or name.startswith(f"verify-{run}-"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Names:
     """``run`` is the id; ``domain`` the domainName of the Spaces; ``controller`` decco's own namespace."""
 

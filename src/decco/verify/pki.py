@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -14,11 +13,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from decco.frozen import frozen
+
 DAY = timedelta(days=1)
 _PEM = serialization.Encoding.PEM
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leaf:
     """A certificate with its key and the authority that signed it, all PEM; ``digest`` is the SHA-256 of its DER."""
 

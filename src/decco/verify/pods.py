@@ -7,8 +7,8 @@ the results into its termination message, and ends: so a run reads the status of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from decco.frozen import frozen
 from decco.objects import Obj
 
 PATHS = ("verify", "verify/longer", "verifyx", "mended", "gone", "elsewhere", "two", "named", "shared")
@@ -78,7 +78,7 @@ cat /tmp/results > /dev/termination-log
 after the start: network plug-ins take a moment to know a new pod."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """One line for CLIENT. ``words``: ``tcp <address> <port>`` or ``http <address> <port> <pattern of the answer>``."""
 

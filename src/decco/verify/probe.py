@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from decco.frozen import frozen
 from decco.messages import Category, Message, messages
 from decco.verify.outcome import Outcome
 from decco.verify.world import World
@@ -12,7 +12,7 @@ from decco.verify.world import World
 Check = Callable[[World], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """``name`` is <group>/<promise>, ``text`` the promise, ``message`` the finding if it is broken. ``after`` names
     probes that must have passed before, ``behind`` those that must have ended; ``seconds`` is the limit.
@@ -35,7 +35,7 @@ class Probe:
         return messages(Category.FINDING)[self.message].code
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """``text`` is what was found, or why it was not tried; ``message`` "" stands for the probe's own."""
 

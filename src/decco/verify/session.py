@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from decco.frozen import frozen
 from decco.kube.client import Client
 from decco.kube.errors import KubeError
 from decco.messages import Severity
@@ -34,7 +34,7 @@ REMOVAL_SECONDS = 90.0
 """Without that anything goes: a busy cluster takes a minute for a namespace."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """``only`` and ``without`` are groups; ``edge`` addresses; times in seconds."""
 
@@ -47,7 +47,7 @@ class Options:
     seconds: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """``findings`` are the failures and warnings of the preflight checks, if a probe failed; ``left`` could not be
     removed.
@@ -66,7 +66,7 @@ class Report:
         return not self.count(Outcome.FAILED) and not self.left
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """``say`` takes remarks, ``observe`` each result and the number of all that are to come."""
 

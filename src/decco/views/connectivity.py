@@ -18,6 +18,7 @@ from decco.desired.mesh.meshes import meshes
 from decco.desired.model import EgressPhase, SpaceFacts
 from decco.desired.outgoing import phase_of, service_of
 from decco.errors import DeccoError
+from decco.frozen import frozen
 from decco.objects import (
     DEPLOYMENTS,
     JOBS,
@@ -44,7 +45,7 @@ IN_MESH = "anybody in the mesh"
 _NOT_PERMITTED = "the egress of its own Space is limited, and nothing listens there that it may reach"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServicePort:
     """An endpoint of an App, as the policies expose it."""
 
@@ -74,7 +75,7 @@ class Node:
     """The networks whose clients the edge serves; None if that is not limited, [] if it serves nobody."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """An egress. ``space`` is None for an external host; then ``allowed`` is None."""
 

@@ -16,13 +16,14 @@ from decco.dns.provider import Change
 from decco.dns.records import RecordSet, WantedRecord
 from decco.dns.registry import marked
 from decco.dns.service import Dns, DnsProblem
+from decco.frozen import frozen
 from decco.kube.store import Store
 from decco.views.findings import Finding, Findings
 from decco.views.simulation import SimulationResult
 from decco.views.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One name's change: ``verb`` is create, update, delete, or conflict, which is not a change and has a reason."""
 

@@ -8,7 +8,6 @@ found as well: the API server prunes them with a warning that is easily missed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +15,7 @@ import yaml
 
 from decco.api.rules import PRESERVE
 from decco.errors import ConfigError
+from decco.frozen import frozen
 from decco.objects import Key, Obj, key_of
 from decco.suggest import did_you_mean
 from decco.yamlform import Loader, check_depth
@@ -24,7 +24,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """One object and its location, as ``file:line``."""
 

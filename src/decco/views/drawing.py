@@ -8,9 +8,9 @@ same shapes in the browser, so that names pass no parser there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from decco.frozen import frozen
 from decco.objects import Obj
 from decco.text import clean, truncate
 from decco.views.connectivity import ANYBODY, Call, ConnectivityGraph, Node, ServicePort
@@ -70,7 +70,7 @@ _COLORS = {"in": "#6366f1", "call": "#047857", "refused": "#dc2626"}
 """Colour of each kind of line."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Box:
     x: float
     y: float
@@ -86,7 +86,7 @@ class _Box:
         return self.y + self.height / 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shape:
     """An element of the drawing. ``text`` and ``title`` (its tooltip) may be of tenants; ``kind`` is its CSS class."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from decco.errors import DeccoError
+from decco.frozen import frozen
 from decco.kube.client import Client
 from decco.kube.errors import AlreadyExists, Forbidden, NotFound, NotServed
 from decco.kube.store import Store
@@ -23,7 +23,7 @@ WRITTEN_NOW = 2**62
 """resourceVersion of objects written by the dry-run client: newer than any of a server."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Write:
     """An object that would be created (``before`` is None), changed, or deleted (``after`` is None)."""
 

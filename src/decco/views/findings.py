@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 
+from decco.frozen import frozen
 from decco.kube.errors import Forbidden
 from decco.messages import Category, Message, Severity, messages
 
@@ -19,7 +19,7 @@ _RBAC = re.compile(r'cannot (\S+) resource "(\S+)" in API group "(\S*)"(?: in th
 have other texts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """``text`` states the fact and, if something is wrong, what to do."""
 

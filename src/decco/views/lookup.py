@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import dns.asyncresolver
@@ -16,11 +15,12 @@ import dns.resolver
 from decco.dns import federation, registry
 from decco.dns.federation import Member
 from decco.errors import ConfigError
+from decco.frozen import frozen
 
 SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """The records published at one name; ``trouble`` is the error if they are unknown."""
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from decco.desired.gateway_status import ACCEPTED, PROGRAMMED, current
+from decco.frozen import frozen
 from decco.kube import discovery
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden, NotFound, NotServed
@@ -108,7 +109,7 @@ def _is_of_decco(obj: Obj) -> bool:
 # -- the edge ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edge:
     """The chosen routing: exactly one of the names is set, or none."""
 

@@ -8,8 +8,9 @@ the Deployment mounts as ``settings``, since an overlay may rename it; without a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from decco.frozen import frozen
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden, NotFound
 from decco.objects import CONFIGMAPS, DEPLOYMENTS, Key, Obj, Resource
@@ -22,7 +23,7 @@ FILE = "decco.yaml"
 VOLUME = "settings"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Running:
     """The controller's objects in the cluster; empty if it runs elsewhere or cannot be read."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from decco.errors import DeccoError
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.objects import APPS, SPACES, Key
 from decco.suggest import did_you_mean
@@ -20,7 +20,7 @@ class UnknownTargetError(DeccoError):
     """There is no visible object of this name; the text suggests similar names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """Exactly one of the three is set."""
 

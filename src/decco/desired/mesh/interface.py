@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from decco.desired.endpoints import EndpointKind, ResolvedApp
 from decco.desired.model import AppInputs, Child, SpaceInputs
+from decco.frozen import frozen
 from decco.objects import Obj, Resource
 
 
@@ -46,7 +46,7 @@ class Mesh(ABC):
         """The policies of an App, in the order of writing; [] if nothing is open to other namespaces."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Whom a policy permits. ``namespace`` is "" for everybody in the mesh, ``account`` is "" for all of the
     namespace.
@@ -56,7 +56,7 @@ class Identity:
     account: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlainPort:
     """A container's own port behind a TLS endpoint that other namespaces may reach by the mesh alone, which encrypts
     the traffic and knows who connects.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from decco.api.limits import Limits, RateUnit
 from decco.desired import names, reasons
@@ -16,6 +16,7 @@ from decco.desired.limits import REQUEST_RATE
 from decco.desired.model import AppInputs, Child, Problem, SpaceInputs
 from decco.desired.names import Annotations
 from decco.desired.shares import Sharing
+from decco.frozen import frozen
 from decco.objects import INGRESSES, Obj, Resource
 
 PREFIX, EXACT, OTHER = "Prefix", "Exact", "ImplementationSpecific"
@@ -24,7 +25,7 @@ Paths = Mapping[str, str]
 """Path of an Ingress -> how it is matched."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceTraits:
     """What the edge needs on an endpoint's Service."""
 

@@ -7,8 +7,8 @@ https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annota
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from decco.frozen import frozen
 from decco.importing.namespace import limits
 from decco.importing.namespace.inventory import Part
 from decco.importing.namespace.limits import PREFIX
@@ -62,7 +62,7 @@ _ISSUER = (
 _PROTOCOLS = {"HTTP": None, "GRPC": "grpc"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Behaviour:
     """What the annotations of one Ingress mean for its paths."""
 

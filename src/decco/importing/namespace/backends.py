@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from decco.frozen import frozen
 from decco.importing.fields import as_object, as_objects
 from decco.importing.namespace.inventory import Inventory, Part
 from decco.importing.namespace.workloads import pod_labels
@@ -12,7 +12,7 @@ from decco.objects import Obj
 from decco.text import shown
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Backend:
     service: Part
     workload: Part

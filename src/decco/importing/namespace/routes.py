@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from decco.api.formats import HOST_PATTERN, HTTP_PATH
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.importing.fields import as_object, as_objects
 from decco.importing.namespace.annotations import Behaviour, behaviour_of, is_authenticated, is_canary
@@ -22,7 +23,7 @@ _WHOLE_REST = re.compile(r"(?P<path>/[^()\[\]{}*+?^$|\\]*?)/?(?P<rest>\(/\|\$\)\
 """The forms of a regular expression that are a prefix: /api(/|$)(.*), /api/(.*) and /api/.*"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     ingress: Part
     at: str

@@ -5,9 +5,10 @@ Space e declares. A connection that must not be is evidence only if a pod outsid
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from decco.desired.names import pods_service
+from decco.frozen import frozen
 from decco.objects import APPS, LABEL_APP, SECRETS, labels_of
 from decco.verify import objects, pods
 from decco.verify.groups import isolation
@@ -22,7 +23,7 @@ JOB = "declares"
 LOCAL_PORT = 17100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connection:
     """``control``: for what must be closed, the connection of a pod outside of all Spaces that must be open."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from decco.frozen import frozen
 from decco.objects import APPS, LABEL_APP, SECRETS, Obj, labels_of
 from decco.verify import objects, pods
 from decco.verify.groups.setup import app_of
@@ -17,7 +18,7 @@ JOB = "egress"
 FIRST_PORT = 15001
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Egress:
     """``target`` are fields of the egress, with {a} for the name of Space a; ``client`` is the certificate with which
     the pod calls, of a Secret of its own, "" for the Space's; ``trusts`` the authority that is in that Secret.

@@ -5,9 +5,8 @@ A connection that must not be is evidence only if the port is open: so a pod of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from decco.desired.names import listener_port_name
+from decco.frozen import frozen
 from decco.objects import NETWORK_POLICIES, Key, Obj
 from decco.verify.groups.setup import app_of
 from decco.verify.objects import (
@@ -34,7 +33,7 @@ SOURCES = ("a", "b", "c", "d", OUTSIDE)
 WHO = {"a": "project one", "d": "project one", "b": "project two", "c": "no project", OUTSIDE: "no Space"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connection:
     """``port`` is a word of ``_address``."""
 

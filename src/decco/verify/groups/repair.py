@@ -6,10 +6,10 @@ The App ``mended`` has no pods, so nothing that runs is changed.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from decco.desired.names import app_policy, stunnel_config
+from decco.frozen import frozen
 from decco.objects import (
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -34,7 +34,7 @@ APP = "mended"
 SECONDS = 15.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Alteration:
     """``patch`` alters the object; without it the object is deleted."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from decco.frozen import frozen
 from decco.objects import (
     APPS,
     BACKEND_TRAFFIC_POLICIES,
@@ -32,7 +32,7 @@ from decco.verify.objects import PODS
 Body = Callable[[Names], Obj]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Write:
     """``body`` is a new object or, with ``change``, what is merged into the object of this name; ``policy`` must refuse
     it, "" if it must be allowed; ``spaces`` are needed.

@@ -19,6 +19,7 @@ from decco.desired.endpoints import secret_name
 from decco.desired.http_names import certificate_of, entry_of
 from decco.desired.model import SpaceFacts
 from decco.errors import DeccoError
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.kube.entry import Entry
 from decco.messages import Severity
@@ -89,7 +90,7 @@ class Link:
         return next((each for each in order if each in found), Severity.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chain:
     """The way to one endpoint."""
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 
 from decco.desired.model import Served, SpaceFacts
+from decco.frozen import frozen
 from decco.kube.client import Client
 from decco.kube.errors import NotFound, NotServed
 from decco.objects import SPACES, Key, Obj, Resource
@@ -27,7 +28,7 @@ class Spaces:
         return tuple(_understood(self.objects))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClusterContext:
     client: Client
     settings: Settings

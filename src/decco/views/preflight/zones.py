@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from decco.api.conditions import condition_of
 from decco.api.topology import NodeTaintsPolicy, TrafficDistribution, ZoneSpread
 from decco.desired.endpoints import objects
 from decco.desired.model import SpaceFacts
 from decco.desired.topology import ZONE, own_constraints
+from decco.frozen import frozen
 from decco.kube import discovery
 from decco.objects import APPS, LABEL_APP, Key, Obj, Resource, key_of, labels_of
 from decco.views.findings import Finding
@@ -29,7 +30,7 @@ SINCE: Mapping[TrafficDistribution, tuple[int, int]] = {
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Zones:
     """The nodes of a cluster by zone; control plane nodes with a taint count as cordoned."""
 

@@ -15,7 +15,6 @@ import struct
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import dns.message
@@ -29,6 +28,7 @@ import dns.tsig
 
 from decco.dns.provider import Change
 from decco.dns.records import AAAA, ADDRESS_TYPES, CNAME, MAX_STRING, TXT, A, RecordSet, record_set
+from decco.frozen import frozen
 
 MAX_MESSAGE = 65_535
 """Octets of a message over TCP (RFC 1035 4.2.2)."""
@@ -156,7 +156,7 @@ def _data(rtype: str, value: str) -> bytes:
     return b"".join(bytes((len(string),)) + string for string in strings)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """What an answer is verified against: the ID of the query, the key, and the MAC of the query ("" without a key)."""
 

@@ -14,7 +14,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import dns.exception
@@ -22,6 +22,7 @@ import dns.name
 import dns.tsig
 
 from decco.dns.providers.rfc2136.settings import algorithm_name
+from decco.frozen import frozen
 from decco.hostnames import canonical
 
 ALGORITHM_NUMBERS: Final = {
@@ -40,7 +41,7 @@ _KEY_RECORD: Final = re.compile(
 _PRIVATE: Final = re.compile(r"^(Algorithm|Key):[ \t]*(\S*)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TsigKey:
     """One key; ``name`` and ``algorithm`` are "" if the format does not have them."""
 

@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import aiobotocore.config
@@ -28,6 +28,7 @@ from decco.dns.provider import Change, Context, Outcome, ProviderBase, Zone, fit
 from decco.dns.providers.route53.settings import Settings
 from decco.dns.records import RecordSet, from_presented, presented
 from decco.errors import ConfigError
+from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.proxy import proxy_from_environment
 
@@ -59,7 +60,7 @@ _NAMED = re.compile(r"name='([^']+)'")
 _VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keys:
     """Keys from a Secret; without them the default chain is used: environment, web identity, files, instance."""
 
