@@ -55,6 +55,7 @@ def _sections() -> Iterator[str]:
         yield f"### `{setting.key}`\n\n{setting.field.description}\n"
         yield "\n".join(f"* {fact}" for fact in _facts(setting)) + "\n"
         for name, model in _item_models(setting.type).items():
+            describe(model)
             yield f"#### `{setting.key}[]` of type `{name}`\n\n{_line(model.__doc__)}\n"
             yield "\n".join(_keys(model)) + "\n"
 
