@@ -99,7 +99,7 @@ images: prerequisites ## the images of both Dockerfiles, by Docker or else by bu
 	$(call step,images,python=$$(bash requirements/python.sh) && "$$python" -m testbed.images.built)
 
 test-images: $(VENV)/.complete ## the sidecar's image as make images builds it: real stunnel, real TLS clients
-	$(call step,test-images,$(BIN)/python -m pytest tests/images --junitxml=$(REPORTS)/images.xml $(ARGS))
+	$(call step,test-images,$(BIN)/python -m pytest tests/images -n 3 --junitxml=$(REPORTS)/images.xml $(ARGS))
 
 test-zones: $(VENV)/.complete assets ## pods over availability zones: real scheduler, nodes by kwok, a zone lost and back, drains (builds kwok once)
 	@$(BIN)/python -m testbed.kwok

@@ -46,7 +46,7 @@ def test_close_ends_everything_and_removes_the_folder(tmp_path: Path) -> None:
 def test_what_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         process = processes.start("stubborn", STUBBORN)
-        process.wait_until(lambda: "up" in process.log.read_text() if process.log.exists() else False, 10)
+        process.wait_until(lambda: "up" in process.log.read_text() if process.log.exists() else False, 60)
         assert processes.stop(process, 0.05) == -signal.SIGKILL
 
 
