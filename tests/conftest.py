@@ -82,6 +82,8 @@ def no_blocking() -> Iterator[None]:
         function.can_block_in("decco/api/crd.py", "crds_yaml")
         # The controller reads it before its event loop, see log.configure.
         function.can_block_in("decco/messages/__init__.py", "messages")
+        # Imported by the first settings with a provider: before the event loop, or in a thread (settings/live.py).
+        function.can_block_in("decco/dns/providers/__init__.py", "settings_models")
     blockbuster.activate()
     yield
     blockbuster.deactivate()

@@ -24,6 +24,16 @@ class Quantity:
     amount: Decimal
     text: str
 
+    @property
+    def readable(self) -> str:
+        """The text, or a shorter one for a plain number of bytes: 128Mi for 134217728."""
+        if not self.text.isdecimal():
+            return self.text
+        units = (
+            unit for unit in reversed(_BINARY) if unit != "Ki" and self.amount and self.amount % _BINARY[unit] == 0
+        )
+        return next((f"{self.amount / _BINARY[unit]:f}{unit}" for unit in units), self.text)
+
 
 def quantity(value: Any) -> Quantity | None:
     """Parses ``value``, which is not validated yet, as a quantity; None if it is not one."""

@@ -70,15 +70,15 @@ class _Fitting:
             granted, own = quantity(amount), self._final.get(part)
             if granted and own and own.amount > granted.amount:
                 problems.append(
-                    f"resourceQuota grants {'.'.join(part)} {granted.text}, and decco's TLS sidecar alone has "
-                    f"{own.text} in each pod; {_cure('resourceQuota')}"
+                    f"resourceQuota grants {'.'.join(part)} {granted.readable}, and decco's TLS sidecar alone has "
+                    f"{own.readable} in each pod; {_cure('resourceQuota')}"
                 )
         for name, most in sorted(self._pod.max.items()):
             own = self._final.get(("limits", name)) or self._final.get(("requests", name))
             if own and own.amount > most.amount:
                 problems.append(
-                    f"limitRange grants a pod at most {most.text} of {name}, and decco's TLS sidecar alone has "
-                    f"{own.text}; {_cure('limitRange')}"
+                    f"limitRange grants a pod at most {most.readable} of {name}, and decco's TLS sidecar alone has "
+                    f"{own.readable}; {_cure('limitRange')}"
                 )
         return Fit(self._resources, tuple(problems))
 
@@ -106,8 +106,8 @@ class _Fitting:
         if request and limit and limit.amount < request.amount:
             if most and request.amount > most.amount:
                 return (
-                    f"limitRange grants a container at most {most.text} of {name}, and decco's TLS sidecar needs "
-                    f"{request.text}; {_cure('limitRange')}"
+                    f"limitRange grants a container at most {most.readable} of {name}, and decco's TLS sidecar needs "
+                    f"{request.readable}; {_cure('limitRange')}"
                 )
             limit = request
         for each in (ratio, self._pod.ratio.get(name)):

@@ -77,8 +77,8 @@ def _with(
 
 OWN_PAUSE = Problem(
     reasons.PAUSED,
-    f"the annotation {ANNOTATION_PAUSED} is true: decco leaves this object and all that it made of it alone; remove "
-    "the annotation to go on",
+    f"reconciliation is paused by the annotation {ANNOTATION_PAUSED}: changes of this object have no effect; remove "
+    "the annotation to resume",
 )
 
 
@@ -86,8 +86,8 @@ def pause_of_space(name: str) -> Problem:
     """Why an App of a paused Space is paused."""
     return Problem(
         reasons.PAUSED,
-        f"the annotation {ANNOTATION_PAUSED} of Space {name} is true, which holds for its Apps too; remove the "
-        "annotation from the Space to go on",
+        f"reconciliation is paused by the annotation {ANNOTATION_PAUSED} of Space {name}, which applies to its Apps; "
+        "remove the annotation from the Space to resume",
     )
 
 
