@@ -1,4 +1,4 @@
-"""``@frozen``, the decorator of decco's value classes: dataclasses with slots, whose fields mypy keeps from assignment."""
+"""``@frozen``, the decorator of decco's value classes: dataclasses with slots. mypy refuses assignments to fields."""
 
 from __future__ import annotations
 
