@@ -154,7 +154,8 @@ class Records:
         zones = self._dns.published(entry.uid)
         served = self._served.problems(current.entry, zones, targets, shared=self._shared)
         not_served = (problem for name, problem in served.items() if name not in known)
-        return replace(current, problems=(*problems, *not_served), requeue_after=left if until is None else until)
+        requeue_after = min((each for each in (left, until) if each is not None), default=None)
+        return replace(current, problems=(*problems, *not_served), requeue_after=requeue_after)
 
     def _standby(self, uid: str, names: Iterable[str], found: Found) -> tuple[dict[str, bool | None], float | None]:
         """By name whether it stands by, for names that do not answer at this edge: None for as it is; and the seconds

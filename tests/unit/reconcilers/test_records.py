@@ -133,6 +133,25 @@ async def test_a_shared_name_that_fails_stands_by_after_a_while_and_comes_back_a
     assert served.problems.call_args.kwargs == {"shared": True}
 
 
+async def test_the_earlier_of_two_withdrawals_is_waited_for() -> None:
+    """The edge has lost its address, and a shared name has begun to fail: each has its own delay."""
+    settings = Settings.model_validate(
+        {
+            "cluster_id": "east",
+            "dns": {"federation": {"id": "world", "withdrawSeconds": 60}, "noAddressGraceSeconds": 20},
+        }
+    )
+    store = make_caches().spaces
+    held = {"finalizers": [FINALIZER_DNS]}
+    entry = store.put(stored(SPACES, "acme", uid="1", meta=held, spec={"domainName": "example.net"}), own=False)
+    records = Records(
+        Dns([], "east", settings.dns), Mock(), settings, lambda: 0.0, Mock(problems=Mock(return_value={}))
+    )
+    failing = Found(failing=frozenset({"acme.example.net"}))
+    published = await records.publish(store, entry, entry.obj(), ["acme.example.net"], [], failing)
+    assert published.requeue_after == 20
+
+
 async def test_a_name_of_one_cluster_never_stands_by() -> None:
     store = make_caches().spaces
     held = {"finalizers": [FINALIZER_DNS]}
