@@ -131,6 +131,7 @@ def upgraded(tenant: Tenant, path: str) -> str:
         return connection.recv(1024).decode("latin-1").partition("\r\n")[0]
 
 
+@full
 def test_more_requests_are_429(tenant: Tenant) -> None:
     limit(tenant, requestRate={"requests": 5, "unit": "Hour"})
     eventually(lambda: 429 in statuses(tenant, "/web", 8), what="429")

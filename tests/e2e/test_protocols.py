@@ -107,6 +107,7 @@ def _refusal(program: Path, tenant: Tenant) -> str:
     return ""
 
 
+@full
 @pytest.mark.skipif(BACKEND is Backend.INGRESS, reason="Traefik negotiates HTTP/2 by ALPN, which the sidecar does not")
 def test_grpc_through_the_sidecar(world: World, asker: Path) -> None:
     tenant = world.tenant("sealed-calls", encryptHttp=True)

@@ -19,6 +19,7 @@ def tenant(world: World) -> Tenant:
     return world.tenant("timed")
 
 
+@full
 @pytest.mark.skipif(BACKEND is Backend.INGRESS, reason="Traefik limits no request of a route")
 def test_a_request_that_takes_longer_is_504(tenant: Tenant) -> None:
     endpoint = {"name": "web", "port": 8080, "httpPath": "/web"}

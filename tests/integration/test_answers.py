@@ -187,6 +187,7 @@ def redirect_of(cluster: Cluster, name: str) -> str:
     return next(host for host in hosts if host.endswith("decco-probe.invalid"))
 
 
+@full
 def test_probes_are_switched_on_and_off_while_decco_runs(
     control_plane: ControlPlane, cluster: Cluster, server: NameServer, tmp_path: Path
 ) -> None:

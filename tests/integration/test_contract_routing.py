@@ -124,6 +124,7 @@ def test_none_means_services_only(routed: Cluster, tenant: str, tmp_path: Path) 
         assert (routed.space_condition(tenant, "Ready") or {})["status"] == "True", routed.space(tenant)
 
 
+@full
 def test_a_cluster_without_the_gateway_api_says_so_and_runs_the_rest(
     routed: Cluster, tenant: str, tmp_path: Path
 ) -> None:
@@ -240,6 +241,7 @@ def test_an_edge_that_encrypts(gateway_api: Cluster, tenant: str, tmp_path: Path
         eventually(lambda: names(cluster, GATEWAY, tenant, "backendtlspolicies") == [], 5)
 
 
+@full
 def test_listener_sets_on_a_shared_gateway(gateway_api: Cluster, tenant: str, tmp_path: Path) -> None:
     cluster = gateway_api
     with Running(cluster, tmp_path, routing__parent_gateway="edge/shared") as decco:
@@ -375,6 +377,7 @@ def _assert_paths_lead_somewhere(cluster: Cluster, namespace: str, ingresses: li
             assert backend["port"].get("number", backend["port"].get("name")) in ports
 
 
+@full
 def test_a_canary_of_ingress_nginx(traefik: Cluster, tenant: str, tmp_path: Path) -> None:
     """An Ingress of its own beside that of the primary, as long as a pod is ready; each change is one write."""
     cluster, at = traefik, f"{INGRESSES}/namespaces/{tenant}/ingresses/main.canary"

@@ -171,6 +171,7 @@ def test_a_new_space_is_closed_from_the_beginning(world: World, name: str) -> No
     assert "203.0.113.0" not in json.dumps(world.egress(name))
 
 
+@full
 def test_names_are_followed_on_a_running_app_and_nothing_restarts(world: World, name: str) -> None:
     declared(world, name)
     api, other = host(world, f"{name}-api", "1.1.1.1"), host(world, f"{name}-other", "8.8.8.8")

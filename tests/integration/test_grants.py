@@ -149,6 +149,7 @@ def test_a_namespace_that_is_deleted_while_the_controller_is_down_costs_no_name(
         assert granted(cluster, holder) == {f".{holder}.grants.test", "down.shop.test"}
 
 
+@full
 def test_a_space_that_was_restored_without_its_status_keeps_its_names(
     control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -175,6 +176,7 @@ def _domain(spec: Obj) -> dict[str, Any]:
     return {"domain" if key == "domainName" else key: value for key, value in spec.items()}
 
 
+@full
 def test_a_name_outlives_its_space_as_long_as_the_namespace_exists(
     control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -198,6 +198,7 @@ def test_a_failed_attempt_is_reported_with_its_cause(cluster: Cluster, decco: De
     eventually(lambda: reason(cluster, name) == "Reconciled")
 
 
+@full
 def test_the_cause_is_read_where_cert_manager_reports_it(cluster: Cluster, decco: Decco, name: str) -> None:
     """Nothing of it is at the Certificate: it is at the issuer, the challenge and the request."""
     cluster.create(space(name, certificates={"issuerRef": {"name": name, "kind": "ClusterIssuer"}}))

@@ -126,6 +126,7 @@ def endpoint(name: str, path: str, **more: object) -> Obj:
     return {"name": name, "port": 8080, "httpPath": path, **more}
 
 
+@full
 def test_limits_come_change_and_go_while_an_app_runs(cluster: Cluster, decco: Decco, name: str) -> None:
     make(cluster, name)
     cluster.create(http_app(name, "web"))

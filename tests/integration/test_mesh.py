@@ -12,6 +12,7 @@ import pytest
 from testbed import manifests
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, http_app, own_control_plane, pod
 from tests.integration.loop import assert_no_defects
+from tests.sample import full
 
 SECURITY = "/apis/security.istio.io/v1"
 MODE = "istio.io/dataplane-mode"
@@ -118,6 +119,7 @@ def members(cluster: Cluster, name: str, app: str) -> list[str]:
     return [each for each in next(found, []) if each != "edge"]
 
 
+@full
 def test_a_new_space_is_strict_from_the_beginning(cluster: Cluster, name: str) -> None:
     cluster.make_space(name, project=f"p-{name}", mesh="Istio")
     cluster.make_space(f"{name}-b", project=f"p-{name}", mesh="Istio")

@@ -107,6 +107,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             decco.kill()
 
 
+@full
 def test_an_upgrade_while_decco_runs_leaves_existing_routes_and_is_followed(world: World) -> None:
     cluster = world.cluster
     cluster.create(app(SPACE, "db"))

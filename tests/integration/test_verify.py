@@ -129,6 +129,7 @@ def without_rules(schema: Any) -> None:
         without_rules(each)
 
 
+@full
 def test_an_interrupted_run_removes_everything(command: Command) -> None:
     with command.started() as process:
         eventually(command.spaces_exist, what="Spaces of the run")

@@ -196,6 +196,7 @@ def test_a_restart_writes_nothing(control_plane: ControlPlane, cluster: Cluster,
 # -- metadata of pods -------------------------------------------------------------------------------------------------
 
 
+@full
 def test_metadata_of_pods_follows_and_leaves_that_of_others(cluster: Cluster, space: str) -> None:
     make(
         cluster, space, podMetadata={"annotations": {"example.com/a": "1", "example.com/b": "1"}, "labels": {"x": "1"}}
@@ -260,6 +261,7 @@ def test_what_kubernetes_refuses_is_reported_and_changes_nothing(cluster: Cluste
     assert stateful_set(cluster, space) is None
 
 
+@full
 def test_a_paused_deployment_says_so(cluster: Cluster, space: str) -> None:
     make(cluster, space, deployment={"paused": True})
     eventually(lambda: "spec.deployment.paused" in str(ready(cluster, space).get("message")), SOON)
@@ -305,6 +307,7 @@ def test_a_stateful_set_has_claims_names_and_a_status(cluster: Cluster, space: s
     assert claims(cluster, space) == ["data-db-0", "data-db-1", "data-db-2"]
 
 
+@full
 def test_the_deleted_service_of_pod_names_is_repaired(cluster: Cluster, space: str) -> None:
     make(cluster, space, statefulSet={})
     first = eventually(lambda: cluster.service(space, "db-pods"), SOON)
@@ -314,6 +317,7 @@ def test_the_deleted_service_of_pod_names_is_repaired(cluster: Cluster, space: s
     assert again["spec"]["clusterIP"] == "None"
 
 
+@full
 def test_an_older_endpoint_keeps_the_name_of_the_pods_service(cluster: Cluster, space: str) -> None:
     make(cluster, space, "other", endpoints=[{"name": "db-pods", "port": 80}])
     service = eventually(lambda: cluster.service(space, "db-pods"), SOON)
@@ -327,6 +331,7 @@ def test_an_older_endpoint_keeps_the_name_of_the_pods_service(cluster: Cluster, 
     wait_ready(cluster, space)
 
 
+@full
 def test_a_service_of_that_name_becomes_headless_and_back(cluster: Cluster, space: str) -> None:
     endpoint = [{"name": "db-pods", "port": 80}]
     make(cluster, space, endpoints=endpoint)
@@ -341,6 +346,7 @@ def test_a_service_of_that_name_becomes_headless_and_back(cluster: Cluster, spac
     eventually(lambda: address() not in ("", "None"), SOON)
 
 
+@full
 def test_fixed_fields_are_reported_and_what_runs_goes_on(cluster: Cluster, space: str) -> None:
     make(cluster, space, statefulSet={"volumeClaimTemplates": [CLAIM]})
     wait_ready(cluster, space)
@@ -412,6 +418,7 @@ def test_pods_of_one_kind_end_before_those_of_another_start(cluster: Cluster, sp
 # -- Job --------------------------------------------------------------------------------------------------------------
 
 
+@full
 def test_fields_of_a_job_follow_and_are_taken_back(cluster: Cluster, space: str) -> None:
     make(cluster, space, job={"ttlSecondsAfterFinished": 900, "activeDeadlineSeconds": 900, "parallelism": 2})
     eventually(lambda: pods(cluster, space, "db"), SOON)
@@ -436,6 +443,7 @@ def test_fields_of_a_job_follow_and_are_taken_back(cluster: Cluster, space: str)
     eventually(lambda: spec().get("completionMode") == "Indexed" and not spec().get("suspend"), SOON)
 
 
+@full
 def test_a_job_that_its_ttl_cleans_up_is_not_run_again(cluster: Cluster, space: str, decco: Decco) -> None:
     make(cluster, space, job={"ttlSecondsAfterFinished": 0})
     run_pods(cluster, space, "db")

@@ -22,6 +22,7 @@ from testbed.prerequisites import POLICIES, reason
 from tests.integration.harness import APIS, Cluster, Decco, eventually, pod
 from tests.policies.rig import PODS, Attempt, Rig
 from tests.policies.world import World, make_apps, make_pod, read
+from tests.sample import full
 
 SECRETS = {"tcpCertAndCaSecretName": "policies"}
 CIDRS = [
@@ -120,6 +121,7 @@ def listed(word: str, world: World, target: str) -> frozenset[int]:
     return frozenset({port}) if port is not None else frozenset()
 
 
+@full
 def test_where_pods_of_a_limited_space_connect_to(out: World) -> None:
     head, *lines = [line.split() for line in OUT.strip().splitlines()]
     questions, expected = [], []

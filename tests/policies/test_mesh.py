@@ -23,6 +23,7 @@ from tests.policies import istio, tenants
 from tests.policies.conftest import make_strangers
 from tests.policies.test_matrix import Cell, asked, differences, expected
 from tests.policies.world import EDGE_CIDRS, EDGE_NAMESPACE, LABEL_APP, World, make_apps, make_pod, read
+from tests.sample import full
 
 TUNNEL = 15008
 SECURITY = "/apis/security.istio.io/v1"
@@ -167,6 +168,7 @@ def check(wanted: dict[Cell, bool], actual: dict[Cell, bool]) -> None:
     assert not found, f"{len(found)} of {len(wanted)} cells differ:\n" + "\n".join(found[:60])
 
 
+@full
 def test_both_kinds_of_policies_say_the_same(mesh: Mesh) -> None:
     """Clients in the mesh by their identity, the others by their address."""
     assert len(mesh.wanted) > 20_000

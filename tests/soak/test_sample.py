@@ -15,7 +15,7 @@ from tests.soak.day import Plan, soak
 
 @pytest.mark.timeout(600)
 async def test_a_sample_of_a_day_leaves_nothing(tmp_path: Path) -> None:
-    plan = Plan(reconciles=3000, hours=3, spaces=4, apps=5, seed=7, memory=0.1, restarts=1)
+    plan = Plan(reconciles=2000, hours=2, spaces=4, apps=5, seed=7, memory=0.1, restarts=1)
     story = await soak(plan, tmp_path, print)
     assert story.complaints == []
     assert story.checkpoints[-1].reconciles >= plan.reconciles
