@@ -3,10 +3,11 @@
 Each Space names two Secrets. The controller has the rights of its service account, with manifests/rbac and
 manifests/policies in force. It first makes everything (``cold``), then a second process starts, reconciles all Spaces
 and writes nothing (``warm``). Figures are requests about Secrets and about the permission for them, seconds until
-nothing is left to do, and memory.
+nothing is left to do, CPU seconds and memory of decco, the API server's memory, and the load of the machine.
 
-    secrets_start spaces=… cold_s=… cold_requests=… warm_s=… warm_lists=… warm_gets=… warm_others=… rss_mb=…
-    hourly_requests_per_s=…          (limit: one request for each Space at the warm start)
+    secrets_start spaces=… cold_s=… cold_cpu_s=… cold_requests=… warm_s=… warm_cpu_s=… warm_lists=… warm_gets=…
+    warm_others=… rss_mb=… peak_mb=… apiserver_mb=… hourly_requests_per_s=… load=…
+    (limit: one request for each Space at the warm start)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from decco.objects import ANNOTATION_SHARE_WITH, API_VERSION, LABEL_SHARE, SPACES
@@ -53,8 +55,18 @@ def seed(cp: ControlPlane, spaces: int) -> None:
         cp.create(SPACES.path(), {"apiVersion": API_VERSION, "kind": "Space", "metadata": meta, "spec": spec})
 
 
-def run(cp: ControlPlane, log: Path, spaces: int) -> tuple[float, Counter[str], float]:
-    """(seconds until all Spaces are reconciled and nothing is left, requests by verb and kind, RSS in MB)."""
+@dataclass(frozen=True)
+class Run:
+    """``seconds`` until all Spaces are reconciled and nothing is left; ``requests`` by verb and kind."""
+
+    seconds: float
+    requests: Counter[str]
+    cpu_seconds: float
+    rss_mb: float
+    peak_mb: float
+
+
+def run(cp: ControlPlane, log: Path, spaces: int) -> Run:
     account = cp.kubeconfig_for(ACCOUNT, GROUPS)
     begin = time.monotonic()
     with Controller(account, log, SETTINGS, "--log-level", "warning") as controller:
@@ -71,10 +83,20 @@ def run(cp: ControlPlane, log: Path, spaces: int) -> tuple[float, Counter[str], 
             if now - begin > LIMIT_SECONDS:
                 raise RuntimeError(f"decco was not quiet within {LIMIT_SECONDS:.0f} s")
             time.sleep(POLL_SECONDS)
-        status = Path(f"/proc/{controller.process.pid}/status").read_text()
-    resident = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert resident is not None
-    return since - begin, _requests(text), int(resident[1]) / 1024
+        pid = controller.process.pid
+        return Run(since - begin, _requests(text), _cpu_seconds(pid), _memory(pid, "VmRSS"), _memory(pid, "VmHWM"))
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Of the process so far, in user and kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(pid: int, what: str) -> float:
+    found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 def _metrics(controller: Controller) -> str:
@@ -101,17 +123,21 @@ def main() -> int:
         cp.install_decco()
         seed(cp, spaces)
         log = Path(folder) / "decco.log"
-        cold_s, cold, _ = run(cp, log, spaces)
-        say(f"cold: {dict(cold)}")
-        warm_s, warm, rss = run(cp, log, spaces)
+        first = run(cp, log, spaces)
+        say(f"cold: {dict(first.requests)}")
+        second = run(cp, log, spaces)
+        warm = second.requests
         say(f"warm: {dict(warm)}")
+        apiserver = _memory(cp.apiserver_pid, "VmRSS")
     lists = sum(count for what, count in warm.items() if what.startswith("LIST secrets "))
     gets = sum(count for what, count in warm.items() if what.startswith("GET secrets "))
     others = warm.total() - lists - gets
     print(
-        f"secrets_start spaces={spaces} cold_s={cold_s:.1f} cold_requests={cold.total()} warm_s={warm_s:.1f} "
-        f"warm_lists={lists} warm_gets={gets} warm_others={others} rss_mb={rss:.0f} "
-        f"hourly_requests_per_s={spaces / READ_SECONDS:.2f}"
+        f"secrets_start spaces={spaces} cold_s={first.seconds:.1f} cold_cpu_s={first.cpu_seconds:.1f} "
+        f"cold_requests={first.requests.total()} warm_s={second.seconds:.1f} warm_cpu_s={second.cpu_seconds:.1f} "
+        f"warm_lists={lists} warm_gets={gets} warm_others={others} rss_mb={second.rss_mb:.0f} "
+        f"peak_mb={second.peak_mb:.0f} apiserver_mb={apiserver:.0f} "
+        f"hourly_requests_per_s={spaces / READ_SECONDS:.2f} load={os.getloadavg()[0]:.1f}"
     )
     # The list of the shared Secrets and its watch are two requests more.
     return int(lists + gets + others > spaces + 10)

@@ -184,6 +184,11 @@ class ControlPlane:
         self._apiserver = self.processes.start("kube-apiserver", [program, *arguments, *self._apiserver_flags])
         self._apiserver.wait_until(self._is_ready, START_SECONDS)
 
+    @property
+    def apiserver_pid(self) -> int:
+        assert self._apiserver is not None
+        return self._apiserver.pid
+
     def stop_apiserver(self, *, kill: bool = False) -> None:
         """Ends the API server, in an orderly way or by SIGKILL; its data stays in etcd for ``start_apiserver``."""
         if self._apiserver is not None:

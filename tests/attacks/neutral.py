@@ -48,6 +48,7 @@ NEUTRAL: tuple[Neutral, ...] = (
     Neutral("tenant-routes", "ofService", "[]", True, "refers to bank, weighted"),
     Neutral("tenant-routes", "ofProxy", "[]", True, "refers to bank, include"),
     Neutral("tenant-routes", "destinations", "[]", True, "sends http"),
+    Neutral("tenant-routes", "backends", "[]", True, "sends to"),
     Neutral("tenant-routes", "called", "[]", True, "forwardAuth"),
     Neutral("tenant-kinds", "unchanged", "true", True, "changes a closed kind"),
     Neutral("tenant-kinds", "unchanged", "false", False, "labels a closed kind"),

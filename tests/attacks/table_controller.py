@@ -8,6 +8,7 @@ from tests.attacks import people as p
 from tests.attacks import tenants as t
 from tests.attacks.attempts import ESCALATION, NAMESPACES, OK, RBAC, SPACES, Attempt, Obj, delete, edit, flat, merged
 from tests.attacks.standing import SECRETS_ROLE, owner, secrets_binding
+from tests.attacks.table_beyond import beyond
 from tests.attacks.table_namespaces import BANK, FREE, label, owners
 from tests.attacks.table_spaces import notes, spec
 from tests.attacks.world import FINALIZER, app, apps, namespace, space
@@ -111,61 +112,6 @@ def children() -> Iterator[Attempt]:
     yield Attempt(
         "creates a ConfigMap in free", p.NEIGHBOUR, OK, "create", CHILDREN[0][0].format("free"), CHILDREN[0][1]
     )
-
-
-def beyond() -> Iterator[Attempt]:
-    """In the namespace of a Space, but not of it: decco is exempt from the policies on tenants' objects there."""
-    for what, of in (
-        ("an external IP", {"externalIPs": ["203.0.113.10"]}),
-        ("type LoadBalancer", {"type": "LoadBalancer"}),
-        ("an address of a load balancer", {"type": "LoadBalancer", "loadBalancerIP": "203.0.113.10"}),
-        ("type NodePort", {"type": "NodePort"}),
-        ("type ExternalName", {"type": "ExternalName", "externalName": "kubernetes.default.svc"}),
-    ):
-        service = merged(CHILDREN[2][1], {"spec": of})
-        yield Attempt(f"makes a Service with {what}", C, BEYOND, "create", CHILDREN[2][0].format("bank"), service)
-        standing = t.path(t.SERVICES, name="own")
-        yield from edit(f"gives a Service {what}", C, BEYOND, standing, {"spec": of}, ways=("put",))
-    yield from edit("keeps a Service's external IP", C, OK, t.path(t.SERVICES, name="old"), notes(a="b"), ways=("put",))
-    for key, value, expect in (
-        (f"{t.NGINX}/server-snippet", "x", BEYOND),
-        (f"{t.NGINX}/configuration-snippet", "x", BEYOND),
-        (f"{t.NGINX}/auth-url", "http://169.254.169.254/", BEYOND),
-        (f"{t.HAPROXY}/config-backend", "x", BEYOND),
-        (f"{t.HAPROXY}/tcp-service-port", "22", BEYOND),
-        ("haproxy.org/backend-config-snippet", "x", BEYOND),
-        (f"{t.NGINX}/rewrite-target", "/;} location /x {", BEYOND),
-        (f"{t.NGINX}/rewrite-target", "/x/$1", OK),
-        (f"{t.HAPROXY}/secure-sni", "bank.victim.test", OK),
-    ):
-        noted = merged(t.ingress("bank.victim.test"), notes(**{key: value}))
-        yield from t.one(f"annotates {key} {value!r}", C, expect, t.INGRESSES, noted)
-    broken = t.ingress("bank.victim.test")
-    broken["spec"]["rules"][0]["http"]["paths"][0] |= {"path": "/;} x {", "pathType": "ImplementationSpecific"}
-    yield from t.one("breaks out of a path", C, BEYOND, t.INGRESSES, broken)
-    for what, more in (
-        ("an address", {"addresses": [{"type": "IPAddress", "value": "203.0.113.10"}]}),
-        (
-            "parameters",
-            {
-                "infrastructure": {
-                    "parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "p"}
-                }
-            },
-        ),
-    ):
-        yield from t.one(f"makes a Gateway with {what}", C, BEYOND, t.GATEWAY, t.gateway(t.OWN, **more))
-    yield from t.one("makes a Gateway", C, OK, t.GATEWAY, t.gateway(t.OWN))
-    middleware = "middlewares.traefik.io"
-    for more, expect in (
-        ({"plugin": {"any": {"code": "x"}}}, BEYOND),
-        ({"forwardAuth": {"address": "http://169.254.169.254/"}}, BEYOND),
-        ({"redirectScheme": {"scheme": "https"}}, OK),
-    ):
-        yield from t.one(f"makes a Middleware {next(iter(more))}", C, expect, middleware, t.made(middleware, more))
-
-
-BEYOND = "DECCO-0645"
 
 
 def own_records() -> Iterator[Attempt]:

@@ -72,8 +72,13 @@ def hostnames() -> Iterator[Attempt]:
             yield from one(f"names {host}", p.OWNER, "DECCO-0655", resource, obj)
     for host in ANYWHERE:
         for resource, obj in naming(host):
-            # Alone, as from an Issuer of the namespace, a single label may be a Service's name.
-            if "." in host or resource.partition(".")[2] not in {"cert-manager.io", "networking.istio.io"}:
+            # Alone, as from an Issuer of the namespace, a single label may be a Service's name; but Istio gives the
+            # single label of a ServiceEntry to the pods of all namespaces.
+            if (
+                "." in host
+                or resource.partition(".")[2] not in {"cert-manager.io", "networking.istio.io"}
+                or resource.startswith("serviceentries")
+            ):
                 yield from one(f"names {host}", p.OWNER, "DECCO-0655", resource, obj)
 
 

@@ -67,6 +67,15 @@ OF_SPACES: tuple[tuple[str, Obj | Change, str], ...] = (
     ("removes Pod Security", label("pod-security.kubernetes.io/enforce", None), "DECCO-0630"),
     ("pins an old Pod Security", label("pod-security.kubernetes.io/enforce-version", "v1.20"), "DECCO-0630"),
     ("joins the mesh", label("istio.io/dataplane-mode", "ambient"), "DECCO-0630"),
+    ("leads it through a waypoint", label("istio.io/use-waypoint", "evil"), "DECCO-0630"),
+    ("leads it through another's waypoint", label("istio.io/use-waypoint-namespace", "evil1"), "DECCO-0630"),
+    ("injects a proxy", label("istio-injection", "enabled"), "DECCO-0630"),
+    ("injects another proxy", label("istio.io/rev", "evil"), "DECCO-0630"),
+    ("gives it another network", label("topology.istio.io/network", "evil"), "DECCO-0630"),
+    ("injects Linkerd", annotation("linkerd.io/inject", "enabled"), "DECCO-0631"),
+    ("configures Linkerd", annotation("config.linkerd.io/skip-inbound-ports", "1-65535"), "DECCO-0631"),
+    ("moves its pods to a node", annotation("scheduler.alpha.kubernetes.io/node-selector", "a=b"), "DECCO-0631"),
+    ("lets its pods tolerate", annotation("scheduler.alpha.kubernetes.io/defaultTolerations", "[]"), "DECCO-0631"),
     ("claims to be in the mesh", annotation(f"{PREFIX}mesh", "Istio/Strict@2026-11-30T12:00:00Z"), "DECCO-0631"),
     ("removes the FQDN", annotation(f"{PREFIX}fqdn", None), "DECCO-0631"),
     ("changes the FQDN", annotation(f"{PREFIX}fqdn", "x.evil.test"), "DECCO-0631"),
@@ -99,6 +108,9 @@ def anywhere() -> Iterator[Attempt]:
         yield from create(f"creates a namespace: {what}", p.MAKER, OK, NAMESPACES, new(patch))
     yield from edit("sets another manager", p.MAKER, OK, FREE, label("app.kubernetes.io/managed-by", "Helm"))
     yield from edit("sets Pod Security", p.MAKER, OK, FREE, label("pod-security.kubernetes.io/enforce", "privileged"))
+    for key in ("istio-injection", "istio.io/use-waypoint"):
+        yield from edit(f"sets {key}", p.MAKER, OK, FREE, label(key, "enabled"))
+    yield from edit("injects Linkerd", p.MAKER, OK, FREE, annotation("linkerd.io/inject", "enabled"))
     yield from edit("sets an owner", p.MAKER, OK, FREE, owners(OTHER_OWNER))
     yield from edit("sets a finalizer", p.MAKER, OK, FREE, {"metadata": {"finalizers": ["a.example/b"]}})
     yield from delete("deletes", p.MAKER, OK, FREE)

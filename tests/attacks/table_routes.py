@@ -13,6 +13,7 @@ from tests.attacks.tenants import (
     INGRESSES,
     ISTIO,
     OWN,
+    ROUTE,
     VIRTUAL,
     certificate,
     gateway,
@@ -75,6 +76,14 @@ def ports_and_addresses() -> Iterator[Attempt]:
         entry,
         made(entry, {"hosts": [OWN], "addresses": ["10.0.0.1"]}),
     )
+    # Its addresses are where the edge and others' pods connect, as with endpoints of one's own choice.
+    local = "cache.evil1.svc.cluster.local"
+    for address in ("169.254.169.254", "10.0.0.9", "db.bank.svc.cluster.local", "unix:///var/run/admin.sock"):
+        entered = {"hosts": [local], "resolution": "STATIC", "endpoints": [{"address": address}]}
+        yield from one(f"leads to {address}", p.OWNER, "DECCO-0656", entry, made(entry, entered))
+        yield from one(f"leads to {address} as exempt", p.EXEMPT, OK, entry, made(entry, entered))
+    selected = {"hosts": [local], "resolution": "STATIC", "workloadSelector": {"labels": {"a": "b"}}}
+    yield from one("leads to its own pods", p.OWNER, OK, entry, made(entry, selected))
     yield from one("takes the edge's address as exempt", p.EXEMPT, OK, GATEWAY, taken)
 
 
@@ -162,6 +171,60 @@ def references() -> Iterator[Attempt]:
     )
 
 
+BACKENDS: tuple[tuple[str, Obj, str], ...] = (
+    ("a Service", {"name": "s", "port": 443}, OK),
+    ("a Service by its kind", {"group": "", "kind": "Service", "name": "s", "port": 443}, OK),
+    # The Gateway API asks the other namespace, by a ReferenceGrant.
+    ("a Service of bank", {"name": "s", "namespace": "bank", "port": 443}, OK),
+    ("a pool", {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "s", "port": 443}, OK),
+    ("its TraefikService", {"group": "traefik.io", "kind": "TraefikService", "name": "s"}, OK),
+    ("api@internal", {"group": "traefik.io", "kind": "TraefikService", "name": "api@internal"}, "DECCO-0658"),
+    (
+        "bank-s@kubernetescrd",
+        {"group": "traefik.io", "kind": "TraefikService", "name": "bank-s@kubernetescrd"},
+        "DECCO-0658",
+    ),
+    (
+        "a name of Istio",
+        {"group": "networking.istio.io", "kind": "Hostname", "name": "db.bank.svc.cluster.local", "port": 443},
+        "DECCO-0658",
+    ),
+    ("an unknown kind", {"group": "example.com", "kind": "Anything", "name": "s", "port": 443}, "DECCO-0658"),
+)
+"""What a route of the Gateway API sends to. Of kinds beyond the Service each implementation has its own, and some
+of them name what is in no namespace.
+"""
+
+
+def backends() -> Iterator[Attempt]:
+    here: Obj = {"parentRefs": [{"name": "own"}]}
+    for kind in ("httproutes", "grpcroutes", "tlsroutes", "tcproutes", "udproutes"):
+        resource = f"{kind}.gateway.networking.k8s.io"
+        named = {**here, "hostnames": [OWN]} if kind == "tlsroutes" else here
+        for what, ref, expect in BACKENDS:
+            yield from one(
+                f"sends to {what}",
+                p.OWNER,
+                expect,
+                resource,
+                made(resource, {**named, "rules": [{"backendRefs": [ref]}]}),
+            )
+    for kind in ("httproutes", "grpcroutes"):
+        resource = f"{kind}.gateway.networking.k8s.io"
+        for what, ref, expect in BACKENDS:
+            mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"port": 443, **ref}}}
+            for where, rule_ in (
+                ("", {"filters": [mirror]}),
+                (", of one backend", {"backendRefs": [{"name": "s", "port": 443, "filters": [mirror]}]}),
+            ):
+                yield from one(
+                    f"mirrors to {what}{where}", p.OWNER, expect, resource, made(resource, {**here, "rules": [rule_]})
+                )
+    _, internal, _ = BACKENDS[5]
+    served = made(ROUTE, {**here, "rules": [{"backendRefs": [internal]}]})
+    yield from one("sends to api@internal as exempt", p.EXEMPT, OK, ROUTE, served)
+
+
 def injections() -> Iterator[Attempt]:
     def at(text: str, kind: str = "ImplementationSpecific", port: Obj | None = None) -> Obj:
         backend = {"service": {"name": "s", "port": port or {"number": 80}}}
@@ -202,6 +265,25 @@ def injections() -> Iterator[Attempt]:
     for uri, expect in (("http://keys.evil1.svc/jwks", OK), ("http://db.bank.svc:8080/jwks", "DECCO-0659")):
         keys = {"fqdn": OWN, "jwtProviders": [{"name": "j", "remoteJWKS": {"uri": uri}}]}
         yield from one(f"has keys at {uri}", p.OWNER, expect, contour, made(contour, {"virtualhost": keys}))
+    for endpoint, expect in (
+        ("cache.evil1.svc:6379", OK),
+        ("cache.evil1.svc.cluster.local:6379", OK),
+        ("db.bank.svc:6379", "DECCO-0659"),
+        ("169.254.169.254:80", "DECCO-0659"),
+    ):
+        redis = {"rateLimit": {"average": 1, "redis": {"endpoints": ["cache.evil1.svc:6379", endpoint]}}}
+        yield from one(f"counts at {endpoint}", p.OWNER, expect, middleware, made(middleware, redis))
+    # istiod fetches the keys, with its own way into the cluster's network.
+    tokens = "requestauthentications.security.istio.io"
+    for what, jwt, expect in (
+        ("in the object", {"issuer": "https://idp.example.com", "jwks": "{}"}, OK),
+        ("of its Service", {"issuer": "any", "jwksUri": "http://keys.evil1.svc.cluster.local/jwks"}, OK),
+        ("of another Space", {"issuer": "any", "jwksUri": "http://db.bank.svc:8080/jwks"}, "DECCO-0659"),
+        ("of the metadata service", {"issuer": "any", "jwksUri": "http://169.254.169.254/"}, "DECCO-0659"),
+        ("of another Space beside some", {"issuer": "a", "jwks": "{}", "jwksUri": "http://db.bank.svc/"}, "DECCO-0659"),
+        ("by discovery", {"issuer": "http://db.bank.svc:8080"}, "DECCO-0659"),
+    ):
+        yield from one(f"has keys {what}", p.OWNER, expect, tokens, made(tokens, {"jwtRules": [jwt]}))
     for name, expect in (("space-0123456789abcdef", "DECCO-0660"), ("default", "DECCO-0660"), ("mine", OK)):
         options = "tlsoptions.traefik.io"
         yield from one(
@@ -224,7 +306,7 @@ def injections() -> Iterator[Attempt]:
     )
 
 
-ROUTE_ATTEMPTS = flat(ports_and_addresses(), identities(), references(), injections())
+ROUTE_ATTEMPTS = flat(ports_and_addresses(), identities(), references(), backends(), injections())
 
 CLOSED = (
     "ingressrouteudps.traefik.io",
@@ -232,11 +314,17 @@ CLOSED = (
     "envoyfilters.networking.istio.io",
     "peerauthentications.security.istio.io",
     "trafficextensions.extensions.istio.io",
+    "wasmplugins.extensions.istio.io",
+    "workloadentries.networking.istio.io",
+    "workloadgroups.networking.istio.io",
+    "serviceexports.multicluster.x-k8s.io",
+    "serviceimports.multicluster.x-k8s.io",
     "backends.gateway.envoyproxy.io",
     "backendtrafficpolicies.gateway.envoyproxy.io",
     "clienttrafficpolicies.gateway.envoyproxy.io",
     "envoyextensionpolicies.gateway.envoyproxy.io",
     "envoypatchpolicies.gateway.envoyproxy.io",
+    "envoyproxies.gateway.envoyproxy.io",
     "securitypolicies.gateway.envoyproxy.io",
     "kongplugins.configuration.konghq.com",
     "ciliumnetworkpolicies.cilium.io",
@@ -249,6 +337,9 @@ def kinds() -> Iterator[Attempt]:
         obj = made(resource, {"any": "thing"})
         yield from create("writes a closed kind", p.OWNER, "DECCO-0661", path(resource), obj)
         yield from create("writes a closed kind as exempt", p.EXEMPT, OK, path(resource), obj)
+    # It is about its own pods only, and what they may reach is decided elsewhere.
+    sidecar = made("sidecars.networking.istio.io", {"egress": [{"hosts": ["./*"]}]})
+    yield from create("writes a Sidecar", p.OWNER, OK, path("sidecars.networking.istio.io"), sidecar)
     stored = path(CLOSED[0], name="old")
     yield from edit("changes a closed kind", p.OWNER, "DECCO-0661", stored, {"spec": {"any": "other"}})
     yield from edit("adds to a closed kind", p.OWNER, "DECCO-0661", stored, {"more": "x"}, ways=("merge", "put"))
