@@ -11,17 +11,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tools import cli_page, dns_page, messages_page, metrics_page, picture, settings_page
+from tools import cli_page, dns_page, first_hour_page, messages_page, metrics_page, picture, settings_page, version
 from tools.crd import kinds
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (
+    version.outputs,
     kinds.outputs,
     settings_page.outputs,
     dns_page.outputs,
     cli_page.outputs,
     messages_page.outputs,
+    first_hour_page.outputs,
     metrics_page.outputs,
     picture.outputs,
 )

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from decco.frozen import frozen
+from decco.messages import Severity
 from decco.text import clean
 
 if TYPE_CHECKING:
@@ -84,16 +85,29 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], style: Style, *,
 def findings_table(findings: Sequence[Finding], about: str, style: Style) -> str:
     """``about``: the heading of the column with the parts that the findings are about."""
     rows = [(each.severity.value, each.code, each.about, each.text) for each in findings]
-    return table(("STATE", "CODE", about, "WHAT"), rows, style, state=0)
+    return table(("STATE", "CODE", about, "WHAT"), rows, style, state=0) + _help(findings)
+
+
+def _help(findings: Iterable[Finding]) -> str:
+    """Where the failures are explained, one line for each code; nothing if there is none."""
+    codes = list(dict.fromkeys(each.code for each in findings if each.code and each.severity is Severity.FAILURE))
+    if not codes:
+        return ""
+    from decco.messages.remedies import page
+
+    lines = [f"Causes and cures: decco help {' '.join(codes)}", *(f"  {page(code)}" for code in codes)]
+    return "\n" + "\n".join(lines) + "\n"
 
 
 def findings_data(findings: Iterable[Finding], about: str) -> list[dict[str, str]]:
-    """``about``: the key of the part that a finding is about; "code" is absent if all is well."""
+    """``about``: the key of the part that a finding is about; "code" and "help" are absent if all is well."""
+    from decco.messages.remedies import page
+
     return [
         {
             about: each.about,
             "state": each.severity.value,
-            **({"code": each.code} if each.code else {}),
+            **({"code": each.code, "help": page(each.code)} if each.code else {}),
             "text": each.text,
         }
         for each in findings

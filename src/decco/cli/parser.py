@@ -21,6 +21,7 @@ COMMANDS = {
     "ui": "show explain and graph as a page that follows the cluster, on this machine and with your own rights",
     "doctor": "check whether a cluster and the controller in it meet the requirements",
     "verify": "try on a cluster everything that decco promises, with temporary Spaces and Apps",
+    "help": "explain the code of a message: what it means, and what to do",
     "dns": "show what decco would change in DNS",
     "completion": "print the script that makes a shell complete the words of decco",
 }
