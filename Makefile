@@ -159,8 +159,8 @@ simulate: $(VENV)/.complete ## N=2000 SEED= TRACE=1 SHRINK=1: the whole controll
 simulate-sample: $(VENV)/.complete ## the part of simulate that make test runs
 	$(call step,simulate: sample,$(BIN)/python -m pytest tests/simulation --junitxml=$(REPORTS)/simulation.xml $(ARGS))
 
-sabotages: $(VENV)/.complete ## N=100: after how many schedules the simulation finds each of a list of sabotages of the source (an hour)
-	$(call step,sabotages,$(BIN)/python -m tests.simulation.sabotages -n $(or $(N),100) $(ARGS))
+sabotages: $(VENV)/.complete ## N=100: after how many schedules the simulation finds each of a list of sabotages of the source (ARGS=--write: the table in docs/design)
+	$(call step,sabotages,$(BIN)/python -W ignore -m tests.simulation.table -n $(or $(N),100) $(ARGS))
 
 soak: $(VENV)/.complete assets ## RECONCILES=200000 SEED=: a day of churn in a quarter of an hour, without leftovers
 	$(call step,soak,$(BIN)/python -m tests.soak --reconciles $(or $(RECONCILES),200000) $(if $(SEED),--seed $(SEED)) $(ARGS))

@@ -1,35 +1,30 @@
 """Tries the tests on one mutant, those nearest to its module first.
 
 A mutant lives in a forked process only, which compiles it in place of the module: no file changes, and what all mutants
-import, from pytest to aiohttp, is imported once. The simulation starts programs of its own, so it gets a copy.
+import, from pytest to aiohttp, is imported once. Schedules of the simulation run in another such process.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import os
 import resource
-import shutil
-import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from tests.mutants.mutate import Mutant, applied
+from tests.simulation.altered import SOURCE, alter, first_failure
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "decco"
 CPU_SECONDS = 120
 """More than a package's unit tests need: a mutant that takes longer is in an endless loop."""
+SIMULATION_SECONDS = 60
+"""Of all schedules for a mutant together, and ten times what they need."""
 TEST_SECONDS = 60
 """A test that takes longer waits for what does not come."""
 MEMORY_BYTES = 3 * 2**30
@@ -97,7 +92,7 @@ def _in_child(file: str, text: str, tests: Sequence[Path], output: int) -> int:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         os.environ.pop("PYTEST_CURRENT_TEST", None)
-        sys.meta_path.insert(0, _Finder("decco." + file.removesuffix(".py").replace("/", "."), SOURCE / file, text))
+        alter(file, text)
         arguments = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not thorough", "-o", f"timeout={TEST_SECONDS}"]
         status = int(pytest.main([*arguments, *map(str, tests)]))
     except BaseException:  # noqa: BLE001 - the status says it, and a child must not return
@@ -107,46 +102,32 @@ def _in_child(file: str, text: str, tests: Sequence[Path], output: int) -> int:
     return status
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, name: str, path: Path, text: str) -> None:
-        self._name, self._path, self._text = name, path, text
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
-        if name != self._name:
-            return None
-        loader = _Loader(name, str(self._path))
-        loader.text = self._text
-        return importlib.util.spec_from_file_location(name, self._path, loader=loader)
-
-
-class _Loader(importlib.machinery.SourceFileLoader):
-    text = ""
-
-    def get_code(self, fullname: str) -> CodeType:
-        return compile(self.text, self.path, "exec", dont_inherit=True)
-
-
 def failing_schedule(file: str, text: str, schedules: int) -> str:
     """The seed of the first schedule of the simulation that fails; empty if none does."""
-    with copy_of_source(file, text) as folder:
-        environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
-        command = [sys.executable, "-W", "ignore", "-m", "tests.simulation", "--first-failure", "--seed", "1"]
-        command += ["-n", str(schedules)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=30 * schedules
-            )
-        except subprocess.TimeoutExpired:
-            return "simulation: does not end"
-    if not done.returncode:
-        return ""
-    seeds = [line.split()[2].rstrip(":") for line in done.stdout.splitlines() if line.startswith("FAILED seed ")]
-    return f"simulation: seed {seeds[0]}" if seeds else "simulation: does not start"
+    found = in_child(lambda: first_failure(file, text, 1, schedules), SIMULATION_SECONDS)
+    return f"simulation: seed {found}" if found else ""
 
 
-@contextlib.contextmanager
-def copy_of_source(file: str, text: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="decco-mutant-") as name:
-        shutil.copytree(SOURCE, Path(name) / "decco", ignore=shutil.ignore_patterns("__pycache__"))
-        (Path(name) / "decco" / file).write_text(text)
-        yield Path(name)
+def in_child(work: Callable[[], object], cpu_seconds: int) -> str:
+    """What ``work`` returns in a forked process, as text; empty for None. A process that ends in another way has found
+    something too.
+    """
+    with tempfile.TemporaryFile("w+") as output:
+        pid = os.fork()
+        if not pid:
+            status = 99
+            try:
+                os.dup2(output.fileno(), 2)
+                resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+                resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+                result = work()
+                output.write("" if result is None else str(result))
+                output.flush()
+                status = 0
+            except BaseException:  # noqa: BLE001 - the status says it, and a child must not return
+                traceback.print_exc()
+            os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        output.seek(0)
+        text = output.read()
+    return text if not status else f"the process of the simulation ends with {status}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from decco.objects import ANNOTATION_TRANSFER
+from decco.objects import ANNOTATION_PAUSED, ANNOTATION_TRANSFER
+from decco.resolver.model import Found
 from tests.simulation import material
 from tests.simulation.clock import CLOCK
 from tests.simulation.http import CONTROLLER
@@ -47,9 +48,11 @@ class Actions:
         world.network.fate = self._fate
         world.network.mangle = self._mangle
         world.network.late = self._late
-        world.zone.trouble = self._dns_trouble
-        world.scheduler.between = self._between
         world.api.admit.append(self._admit)
+        if world.beside is None:
+            world.zone.trouble = self._dns_trouble
+            world.zone.lookup = self._lookup
+            world.scheduler.between = self._between
         for number, step in enumerate(plan.steps):
             world.loop.call_at(CLOCK.now + step.at, self._begin, number, step)
 
@@ -148,6 +151,23 @@ class Actions:
             return self.world.user.ask("PUT", address, {**live, "metadata": meta, "spec": spec})[0] == 200
 
         self._user(attempt)
+
+    def _on_hold(self, namespace: str, name: str) -> None:
+        """Somebody pauses a Space or, with a name, an App."""
+        address = Address(BY_NAME["App" if name else "Space"], namespace if name else "", name or namespace)
+        live = self.world.user.get(address)
+        if live is not None and "deletionTimestamp" not in live["metadata"]:
+            self.world.user.patch(address, {"metadata": {"annotations": {ANNOTATION_PAUSED: "true"}}})
+
+    def _off_hold(self, *_: str) -> None:
+        """All that is still paused goes on, unless another step pauses it: a restore may have brought a pause back."""
+        still = {(step.args[0], step.args[1]) for step in self._now("hold")}
+        for obj in self.world.owned():
+            meta = obj["metadata"]
+            key = (meta["namespace"], meta["name"]) if obj["kind"] == "App" else (meta["name"], "")
+            if ANNOTATION_PAUSED in (meta.get("annotations") or {}) and key not in still:
+                address = Address(BY_NAME[obj["kind"]], meta.get("namespace", ""), meta["name"])
+                self.world.user.patch(address, {"metadata": {"annotations": {ANNOTATION_PAUSED: None}}})
 
     def _on_secret(self, name: str, number: int, shared: bool) -> None:
         self._apply(material.secret(name, number, shared))
@@ -317,6 +337,7 @@ class Actions:
         for server in self.world.servers:
             server.start()
         self.world.cluster.resync()
+        self._off_hold()
         self.ended += 1
 
     def _on_forbid(self, plural: str, verbs: Sequence[str] = _ALL_VERBS, namespace: str = "") -> None:
@@ -335,8 +356,10 @@ class Actions:
         kinds = [kind for kind in KINDS if kind.plural in plurals]
         world.api.terminating |= {(kind.group, kind.plural) for kind in kinds}
         for address in [each for each in world.etcd.objects if each.kind in kinds]:
-            obj = world.etcd.objects[address]
-            if not is_managed(obj):
+            obj = world.etcd.objects.get(address)
+            if obj is None:
+                continue  # it went with another one
+            if not is_managed(obj) and obj["kind"] not in ("Space", "App"):
                 self._others.append(
                     {**obj, "metadata": {part: obj["metadata"][part] for part in ("name", "namespace")}}
                 )
@@ -348,6 +371,9 @@ class Actions:
     def _uninstalled(self, kinds: list[Kind]) -> None:
         if kinds not in self._uninstalling:
             return
+        if any(address.kind in kinds for address in self.world.etcd.objects):  # their finalizers keep the definition
+            self.world.loop.call_later(RETRY_SECONDS, self._uninstalled, kinds)
+            return
         self._uninstalling.remove(kinds)
         names = {(kind.group, kind.plural) for kind in kinds}
         self.world.api.terminating -= names
@@ -356,8 +382,16 @@ class Actions:
             server.end_watches(lambda stream: stream.kind in kinds)
 
     def _off_uninstall(self, plurals: Sequence[str]) -> None:
+        self.ended -= 1
+        self._install(plurals)
+
+    def _install(self, plurals: Sequence[str]) -> None:
+        """A kind is installed again once it is gone."""
         for unfinished in [each for each in self._uninstalling if {kind.plural for kind in each} & {*plurals}]:
-            self._uninstalled(unfinished)  # a kind is installed again once it is gone
+            self._uninstalled(unfinished)
+            if unfinished in self._uninstalling:
+                self.world.loop.call_later(RETRY_SECONDS, self._install, plurals)
+                return
         still = {plural for step in self._now("uninstall") for plural in step.args[0]}
         kinds = [kind for kind in KINDS if kind.plural in plurals and kind.plural not in still]
         self.world.api.unserved -= {(kind.group, kind.plural) for kind in kinds}
@@ -365,6 +399,7 @@ class Actions:
         self._others = [obj for obj in self._others if obj not in again]
         for obj in again:
             self.world.user.create(obj)
+        self.ended += 1
 
     def _on_gateway(self) -> None:
         self.world.cluster.stopped.add("gateway")
@@ -400,3 +435,10 @@ class Actions:
         for step in self._now("dns"):
             return Trouble.AWAY if step.args[0] == "away" else Trouble.UNCERTAIN
         return Trouble.NONE
+
+    def _lookup(self, _name: str) -> Found | None:
+        for step in self._now("resolver"):
+            if step.args[0] == "silent":
+                return Found(error="no DNS server answered in time", partial=True)
+            return Found(error="the name does not exist")
+        return None

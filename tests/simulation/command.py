@@ -6,22 +6,22 @@ A schedule is named by its seed and the commit: the same two give the same histo
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import re
+import resource
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.simulation import clock, plan, schedule
 from tests.simulation import world as w
+from tests.simulation.batches import batches, forked
 from tests.simulation.plan import Plan
 from tests.simulation.schedule import Outcome
 
-COLLECT = 10
-"""Garbage is collected after so many schedules: what a simulation leaves has cycles."""
 SHOWN = 6
 """Findings of a schedule that are printed."""
 
@@ -34,6 +34,9 @@ class Done(NamedTuple):
     seconds: float = 0.0
     requests: int = 0
     callbacks: int = 0
+
+    def plus(self, other: Done) -> Done:
+        return Done(*(one + another for one, another in zip(self, other, strict=True)))
 
 
 def main(argv: list[str]) -> int:
@@ -53,38 +56,55 @@ def main(argv: list[str]) -> int:
     w.configure_log(_print_line if options.trace else None)
     started = clock.real_perf_counter()
     done = Done()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    given = plan.load(options.plan.read_text()) if options.plan else None
-    for seed in [given.seed] if given else range(options.seed, options.seed + options.n):
-        made = given or plan.make(seed)
-        if options.trace:
-            print("\n".join(map(str, made.steps)))
-        outcome = schedule.run(made)
-        done = Done(
-            done.schedules + 1,
-            done.failed + bool(outcome.found),
-            done.seconds + outcome.seconds,
-            done.requests + outcome.requests,
-            done.callbacks + outcome.steps,
-        )
-        if outcome.found:
-            report(outcome)
-            if options.save:
-                (options.save / f"{seed}.json").write_text(made.dumped())
-            if options.first_failure:
+    if options.plan:
+        done = _run_all([plan.load(options.plan.read_text())], options)
+    else:
+        if options.n > 1:
+            schedule.run(plan.make(0))  # imports what is imported late, once for all processes
+        for seeds in batches(range(options.seed, options.seed + options.n)):
+            done = done.plus(Done(*forked(lambda seeds=seeds: _run_all(map(plan.make, seeds), options))))  # type: ignore[misc]
+            if done.failed and options.first_failure:
                 return 1
-            if options.shrink:
-                report(schedule.run(shrink(made)))
-        if seed % COLLECT == 0:
-            gc.collect()
     took = clock.real_perf_counter() - started
     print(
         f"schedules={done.schedules} failed={done.failed} hours={done.seconds / 3600:.2f} requests={done.requests} "
-        f"callbacks={done.callbacks} seconds={took:.1f}"
+        f"callbacks={done.callbacks} cpu={_cpu_seconds():.1f} seconds={took:.1f}"
     )
     return 1 if done.failed else 0
+
+
+def _run_all(plans: Iterable[Plan], options: argparse.Namespace) -> Done:
+    """Runs the plans, and reports those that fail."""
+    done = Done()
+    for made in plans:
+        if options.trace:
+            print("\n".join(map(str, made.steps)))
+        outcome = schedule.run(made)
+        failed = bool(outcome.found)
+        done = done.plus(Done(1, failed, outcome.seconds, outcome.requests, outcome.steps))
+        if failed:
+            report(outcome)
+            if options.save:
+                (options.save / f"{made.seed}.json").write_text(made.dumped())
+            if options.first_failure:
+                break
+            if options.shrink:
+                report(schedule.run(shrink(made)))
+    return done
+
+
+def first_found(seeds: range) -> tuple[int, str] | None:
+    """The first of these schedules that fails, and what was found first."""
+    for seed in seeds:
+        outcome = schedule.run(plan.make(seed))
+        if outcome.found:
+            return seed, outcome.found[0]
+    return None
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _print_line(line: str) -> None:
@@ -157,6 +177,6 @@ def _in_processes(argv: list[str], seed: int, schedules: int, jobs: int) -> int:
     took = clock.real_perf_counter() - started
     print(
         f"schedules={sums['schedules']:.0f} failed={sums['failed']:.0f} hours={sums['hours']:.2f} "
-        f"requests={sums['requests']:.0f} callbacks={sums['callbacks']:.0f} seconds={took:.1f}"
+        f"requests={sums['requests']:.0f} callbacks={sums['callbacks']:.0f} cpu={sums['cpu']:.1f} seconds={took:.1f}"
     )
     return status

@@ -142,7 +142,8 @@ class Loop(asyncio.BaseEventLoop):
         return future
 
     def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:  # type: ignore[override]
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:  # type: ignore[attr-defined]
+            raise RuntimeError("Event loop is closed")
         handle = _Handle(callback, args, self, context)
         self.ready.append(handle)
         return handle
@@ -150,7 +151,8 @@ class Loop(asyncio.BaseEventLoop):
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
     def call_at(self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Any:  # type: ignore[override]
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:  # type: ignore[attr-defined]
+            raise RuntimeError("Event loop is closed")
         timer = _Timer(when, callback, args, self, context)
         heapq.heappush(self.timers, (when, next(self._numbers), timer))
         return timer
@@ -309,6 +311,8 @@ class Process:
         self.signals: dict[int, Callable[[], object]] = {}
         self.errors: list[str] = []
         self.at_end: list[Callable[[], None]] = []
+        self.network: Any = None
+        """How it reaches API servers."""
         scheduler.processes.append(self)
 
     def new_loop(self) -> Loop:
@@ -339,12 +343,14 @@ class Process:
             self.signals[number]()
 
 
-_current: list[Process] = []
+_current: list[Process | None] = [None]
 
 
 def current_process() -> Process:
     """The process whose code runs now."""
-    return _current[-1]
+    process = _current[0]
+    assert process is not None
+    return process
 
 
 class Scheduler:
@@ -382,23 +388,9 @@ class Scheduler:
             ready: list[Loop | Thread] = []
             everything: tuple[Loop | Thread, ...] = (*self.loops, *self.threads)
             for each in everything:
-                if isinstance(each, Loop):
-                    if each.thread is not None:
-                        due = None
-                    elif each.batch or each.ready:
-                        due = now
-                    else:
-                        due = each.work_at()
-                else:
-                    due = each.due()
-                owner = each.owner
-                alarm_at = owner.alarm_at
-                if alarm_at is not None and (due is None or alarm_at < due):
-                    due = alarm_at
+                due = self._due(each, now)
                 if due is None:
                     continue
-                if owner.paused_until > due:
-                    due = owner.paused_until
                 if due <= now:
                     ready.append(each)
                 elif due < soonest:
@@ -409,6 +401,21 @@ class Scheduler:
                 return None
             CLOCK.now = soonest
 
+    @staticmethod
+    def _due(each: Loop | Thread, now: float) -> float | None:
+        if isinstance(each, Thread):
+            due = each.due()
+        elif each.thread is not None:
+            due = None
+        elif each.batch or each.ready:
+            due = now
+        else:
+            due = each.work_at()
+        owner = each.owner
+        if owner.alarm_at is not None and (due is None or owner.alarm_at < due):
+            due = owner.alarm_at
+        return due if due is None or owner.paused_until <= due else owner.paused_until
+
     def _run(self, choice: Loop | Thread) -> None:
         process = choice.owner
         if process.alarm_at is not None and CLOCK.now >= process.alarm_at:
@@ -416,7 +423,7 @@ class Scheduler:
             return
         self.steps += 1
         CLOCK.skew = process.skew
-        _current.append(process)
+        _current[0] = process
         try:
             if isinstance(choice, Thread):
                 choice.run_turn()
@@ -429,18 +436,18 @@ class Scheduler:
         except ProcessExit:
             pass
         finally:
-            _current.pop()
-        CLOCK.skew = 0.0
+            _current[0] = None
+            CLOCK.skew = 0.0
         if process.alive:
             self.between(process)
 
     def _bury(self) -> None:
         """Ends the threads of processes that were killed."""
         for process in self.dead:
-            _current.append(process)
+            _current[0] = process
             for thread in [each for each in self.threads if each.owner is process]:
                 thread.drop()
-            _current.pop()
+            _current[0] = None
         self.dead.clear()
 
     def end(self) -> None:

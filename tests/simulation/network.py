@@ -48,30 +48,40 @@ class Pipe:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._arrived = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
         self.chunks: list[bytes] = []
-        self.ended: Loss | bool | None = False
+        self.ended: Loss | bool = False
         """False while it is open, True after a clean end."""
         self.closed = False
         self.last = 0.0
 
     def put(self, chunk: bytes) -> None:
         self.chunks.append(chunk)
-        self._loop.call_soon_threadsafe(self._arrived.set)
+        self._wake()
 
     def end(self, how: Loss | bool) -> None:
         self.ended = how
-        self._loop.call_soon_threadsafe(self._arrived.set)
+        self._wake()
 
-    async def get(self) -> bytes | Loss:
-        """The next chunk, b"" at a clean end."""
-        while not self.chunks:
-            if self.ended is not False:
-                return b"" if self.ended is True else self.ended  # type: ignore[return-value]
-            self._arrived.clear()
-            await self._arrived.wait()
-        chunks, self.chunks = b"".join(self.chunks), []
-        return chunks
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done() and not self._loop.is_closed():
+            self._waiting.set_result(None)
+
+    def arrival(self) -> asyncio.Future[None]:
+        """Done when there is something to take, now or later."""
+        self._waiting = self._loop.create_future()
+        if self.chunks or self.ended is not False:
+            self._waiting.set_result(None)
+        return self._waiting
+
+    def taken(self) -> bytes | Loss | None:
+        """What has arrived, b"" at a clean end; None if there is nothing yet."""
+        if self.chunks:
+            chunks, self.chunks = b"".join(self.chunks), []
+            return chunks
+        if self.ended is False:
+            return None
+        return b"" if self.ended is True else self.ended
 
 
 @dataclass
@@ -121,12 +131,8 @@ class Network:
         fate = Fate(self.latency(), self.latency()) if self.fate is None else self.fate(process, request)
 
         def answer(result: Answer | Loss | Pipe) -> None:
-            def deliver() -> None:
-                if not future.done():
-                    future.set_result(result)
-
-            if process.alive:
-                caller.call_soon_threadsafe(deliver)
+            if process.alive and not future.done() and not caller.is_closed():
+                future.set_result(result)
 
         def arrive() -> None:
             result = self._carry_out(process, request, fate, caller)

@@ -18,6 +18,7 @@ from tests.simulation.model.etcd import Address, Change
 from tests.simulation.model.kinds import BY_NAME, Obj
 from tests.simulation.network import Seen
 from tests.simulation.orphans import Orphans
+from tests.simulation.rules import Rules
 from tests.simulation.world import World, is_managed
 
 OWN = frozenset({"Space", "App", "Lease", "Event", "Namespace"})
@@ -45,7 +46,9 @@ class Oracles:
         self._sources: dict[str, float] = {}
         """Secret of decco's namespace -> when it changed last."""
         self._orphans = Orphans(world, actions, self._report)
+        self._rules = Rules(world, actions.plan, self._report)
         world.zone.on_change.append(self._published)
+        world.zone.on_change.append(self._rules.published)
         world.network.on_request.append(self._request)
         world.etcd.followers.append(self._change)
 
@@ -72,6 +75,7 @@ class Oracles:
         line = f"{CLOCK.now - START:.3f} {seen.process.name} {request.method} {request.path}"
         self.written = [*self.written[-30:], line]
         self._check_leader(seen, line)
+        self._rules.requested(seen, kind, target.namespace, line)
         if kind != "Secret" and any(part in request.body for part in confidential()):
             self._report(f"confidential content in {line}")
         if request.method == "DELETE":
@@ -113,6 +117,7 @@ class Oracles:
     def _change(self, change: Change) -> None:
         kind = change.address.kind.kind
         self._orphans.changed(change)
+        self._rules.follow(change)
         if world_module.trace is not None and kind != "Lease":
             world_module.trace(_described(change))
         check: Callable[[Change], None] | None = getattr(self, f"_on_{kind.lower()}", None)

@@ -46,6 +46,11 @@ class Plan:
     """Whether there is cert-manager."""
     mesh: bool = False
     """Whether there is Istio."""
+    federated: bool = False
+    """Whether a second cluster has the same Spaces and Apps, a while later, and shares the names."""
+    elected: bool = True
+    """Whether the controllers have a leader election: without it, one controller sends nothing while nothing happens,
+    and a schedule takes a third of the time."""
 
     def without(self, start: int, count: int) -> Plan:
         return replace(self, steps=self.steps[:start] + self.steps[start + count :])
@@ -65,12 +70,29 @@ def load(text: str) -> Plan:
     return Plan(steps=steps, **fields)
 
 
+EVERYWHERE = frozenset({"secret", "space", "app", "delete_space", "delete_app"})
+"""Steps that are also taken in the second cluster of a federation."""
+
+
+def elsewhere(plan: Plan) -> Plan:
+    """What happens in the second cluster: what users do in the first, some seconds later, and no faults."""
+    rng = random.Random(f"elsewhere {plan.seed}")
+    late = rng.uniform(0.0, 10.0)
+    steps = [replace(step, at=step.at + late if step.at else 0.0) for step in plan.steps if step.what in EVERYWHERE]
+    return replace(plan, steps=tuple(steps), controllers=1, servers=1)
+
+
 TRANSFERS = 0.3
 """Share of the steps about Spaces that compete for names in which one gets a name from another."""
 
 
 ORPHANS = 0.3
 """Share of the deletions that leave the children."""
+
+
+def _space(rng: random.Random, name: str, plan: Plan) -> dict[str, Any]:
+    isolation = specs.level(plan.seed // ALIKE, name)
+    return specs.space(rng, name, contested=plan.contested, issuer=plan.issuer, mesh=plan.mesh, isolation=isolation)
 
 
 def _user_step(rng: random.Random, spaces: tuple[str, ...], plan: Plan) -> tuple[str, tuple[Any, ...]]:
@@ -80,7 +102,7 @@ def _user_step(rng: random.Random, spaces: tuple[str, ...], plan: Plan) -> tuple
         holder = rng.choice([each for each in spaces if each != name])
         return "transfer", (name, rng.choice(FURTHER), holder)
     if choice < 0.2:
-        return "space", (name, specs.space(rng, name, contested=contested, issuer=plan.issuer, mesh=plan.mesh))
+        return "space", (name, _space(rng, name, plan))
     if choice < 0.27:
         return ("orphan_space" if rng.random() < ORPHANS else "delete_space"), (name,)
     if choice < 0.62:
@@ -120,6 +142,7 @@ FAULTS = (
     "deny",
     "quota",
     "full",
+    "resolver",
 )
 LASTS = {
     "pause": 40.0,
@@ -130,6 +153,7 @@ LASTS = {
     "quota": 40.0,
     "full": 40.0,
     "forbid": 30.0,
+    "resolver": 40.0,
 }
 VERBS = (
     ("get", "list", "watch", "create", "update", "patch", "delete"),
@@ -164,6 +188,14 @@ POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy")
 """Of Envoy Gateway."""
 INSTALLED = ("listenersets", "httproutes", "tlsroutes", "backendtlspolicies", "gateways")
 """Of CustomResourceDefinitions that somebody may delete and install again."""
+OF_OTHERS = {
+    "envoy": ("securitypolicies", "backendtrafficpolicies"),
+    "issuer": ("certificates",),
+    "mesh": ("authorizationpolicies", "peerauthentications"),
+}
+"""The same, where a plan has them."""
+OWN = 0.15
+"""Share of the deleted definitions that are decco's own: with them go all Spaces, or all Apps."""
 
 
 _ARGS: dict[str, Callable[[random.Random, Plan], tuple[Any, ...]]] = {
@@ -187,18 +219,26 @@ _ARGS: dict[str, Callable[[random.Random, Plan], tuple[Any, ...]]] = {
         rng.choice(("", "", *SPACES)),
     ),
     "unbind": lambda rng, _: (rng.choice(SPACES),),
-    "uninstall": lambda rng, _: (rng.sample(INSTALLED, rng.randint(1, 3)),),
+    "uninstall": lambda rng, plan: (_uninstalled(rng, plan),),
     "deny": lambda rng, _: (rng.choice(CHILDREN), rng.random() < 0.5),
     "quota": lambda rng, _: (rng.choice(SPACES), rng.choice(CHILDREN[1:]), rng.randint(0, 1)),
     "dns": lambda rng, _: (rng.choice(("away", "uncertain")),),
+    "resolver": lambda rng, _: (rng.choice(("silent", "absent")),),
 }
 """The arguments of each fault that has some."""
 AT_ONCE = frozenset({"crash", "term", "cut", "silence", "compact", "skew", "unbind"})
 """Faults without an end of their own."""
 
 
-def _fault(rng: random.Random, what: str, plan: Plan) -> Step:
-    at = rng.uniform(0.0, MOST_SECONDS)
+def _uninstalled(rng: random.Random, plan: Plan) -> list[str]:
+    if rng.random() < OWN:
+        return [rng.choice(("spaces", "apps"))]
+    kinds = (*INSTALLED, *(each for name, plurals in OF_OTHERS.items() if getattr(plan, name) for each in plurals))
+    return rng.sample(kinds, rng.randint(1, 3))
+
+
+def _fault(rng: random.Random, what: str, plan: Plan, latest: float) -> Step:
+    at = rng.uniform(0.0, latest)
     seconds = 0.0 if what in AT_ONCE else rng.uniform(0.1, LASTS.get(what, 8.0))
     if what == "refuse" and rng.random() < 0.2:
         seconds *= 5
@@ -206,40 +246,80 @@ def _fault(rng: random.Random, what: str, plan: Plan) -> Step:
     return Step(round(at, 3), what, args, round(seconds, 3))
 
 
+HOLDS = 0.15
+"""Share of the plans in which something is paused."""
+FEDERATED = 0.06
+"""Share of the plans with a second cluster that serves the same names."""
+SMALL = 0.92
+"""Share of the small plans: nearly every fault needs few objects, few steps and few faults, and a small plan
+takes a fraction of the time of a large one."""
+SMALL_SECONDS = 12.0
+
+
+ALIKE = 3
+"""So many seeds in a row have the same users, with other faults and another order: the fresh deployment that their ends
+are compared with is the same."""
+
+
 def make(seed: int) -> Plan:
     """The plan of a seed: what users do, and faults of a few kinds."""
-    rng = random.Random(f"plan {seed}")
+    rng = random.Random(f"plan {seed // ALIKE}")
+    small = rng.random() < SMALL
+    controllers = rng.choice((1, 1, 1, 1, 1, 2) if small else (1, 1, 2))
+    contested = rng.random() < 0.3
     plan = Plan(
         seed,
         (),
-        controllers=rng.choice((1, 1, 2)),
+        controllers=controllers,
         servers=rng.choice((1, 1, 2)),
-        contested=rng.random() < 0.3,
+        contested=contested,
+        federated=not contested and rng.random() < FEDERATED,
         settings={"DECCO_ROUTING__PARENT_GATEWAY": "edge/shared"} if rng.random() < 0.3 else {},
         envoy=rng.random() < 0.4,
         issuer=rng.random() < 0.35,
-        mesh=random.Random(f"mesh {seed}").random() < 0.3,
+        mesh=rng.random() < 0.3,
+        elected=controllers > 1 or rng.random() < (0.1 if small else 0.4),
     )
-    spaces = SPACES[: rng.randint(1, 3)]
+    if small:
+        spaces = SPACES[: rng.choice((1, 1, 1, 2)) + plan.contested]
+        latest, edits, most_kinds, most_faults = SMALL_SECONDS, rng.randint(1, 5), 2, 2
+    else:
+        spaces = SPACES[: rng.randint(1, 3)]
+        latest, edits, most_kinds, most_faults = MOST_SECONDS, rng.randint(2, 14), 4, 8
     steps = [Step(0.0, "secret", (name, 0, True)) for name in (*SECRETS, *POD_SECRETS)]
-    for name in spaces:
-        spec = specs.space(rng, name, contested=plan.contested, issuer=plan.issuer, mesh=plan.mesh)
-        steps.append(Step(round(rng.uniform(0.0, 5.0), 3), "space", (name, spec)))
-    for _ in range(rng.randint(2, 14)):
+    steps += [Step(round(rng.uniform(0.0, latest / 9), 3), "space", (each, _space(rng, each, plan))) for each in spaces]
+    for _ in range(edits):
         what, args = _user_step(rng, spaces, plan)
-        steps.append(Step(round(rng.uniform(0.0, MOST_SECONDS), 3), what, args))
-    kinds = rng.sample(FAULTS, rng.randint(0, 4))
-    steps += [_fault(rng, rng.choice(kinds), plan) for _ in range(rng.randint(1, 8) if kinds else 0)]
-    steps += _primaries(random.Random(f"primaries {seed}"), steps)
-    steps += _late_owners(random.Random(f"late {seed}"), steps)
+        steps.append(Step(round(rng.uniform(0.0, latest), 3), what, args))
+    steps += _primaries(rng, steps, latest)
+    rng = random.Random(f"faults {seed}")
+    if rng.random() < HOLDS:
+        steps += _holds(rng, spaces, latest)
+    kinds = rng.sample(FAULTS, rng.randint(0, most_kinds))
+    if kinds:
+        steps += [_fault(rng, rng.choice(kinds), plan, latest) for _ in range(rng.randint(1, most_faults))]
+    steps += _late_owners(rng, steps)
     return replace(plan, steps=tuple(sorted(steps, key=lambda step: step.at)))
 
 
-def _primaries(rng: random.Random, steps: list[Step]) -> list[Step]:
+def _holds(rng: random.Random, spaces: tuple[str, ...], latest: float) -> list[Step]:
+    """Spaces and Apps are paused for a while, and edited or deleted meanwhile by the other steps."""
+    return [
+        Step(
+            round(rng.uniform(0.0, latest), 3),
+            "hold",
+            (rng.choice(spaces), rng.choice(("", *APPS))),
+            round(rng.uniform(1.0, latest), 3),
+        )
+        for _ in range(rng.randint(1, 2))
+    ]
+
+
+def _primaries(rng: random.Random, steps: list[Step], latest: float) -> list[Step]:
     """Apps for the canaries to be one of, before or after them: a chance would rarely let these meet."""
     canaries = [step for step in steps if step.what == "app" and step.args[1] == "next"]
     return [
-        Step(round(rng.uniform(0.0, MOST_SECONDS), 3), "app", (step.args[0], "web", specs.primary(rng)))
+        Step(round(rng.uniform(0.0, latest), 3), "app", (step.args[0], "web", specs.primary(rng)))
         for step in canaries
         if rng.random() < 0.7
     ]

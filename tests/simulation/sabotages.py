@@ -1,24 +1,11 @@
-"""Small sabotages of decco's source, and how soon the simulation finds each: ``make sabotages``.
-
-What the simulation does not find is tried with the unit tests of its package: where the states of a sabotage are rare,
-or the model has no such thing, a test by name does the work. One that nothing finds is a gap in the plans, in the model
-or in the oracles.
-"""
+"""Small sabotages of decco's source, of which the tests must find each: ``table.py`` says which does, and how soon."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 SOURCE = Path(__file__).parents[2] / "src" / "decco"
-BATCH = 20
-"""Schedules of one process; the next begins if none of them failed."""
 
 
 class Sabotage(NamedTuple):
@@ -502,6 +489,67 @@ SABOTAGES = (
         "        self._resolver.subscribe(self._event_handlers.enqueue)",
         "        pass",
     ),
+    # pauses, isolation, names outside of the cluster, federation
+    Sabotage(
+        "a paused Space is reconciled",
+        "reconcilers/space.py",
+        "        if is_paused(obj):\n            return await self._pause(entry, obj)",
+        "        if False:\n            return await self._pause(entry, obj)",
+    ),
+    Sabotage(
+        "a paused App is reconciled",
+        "reconcilers/app.py",
+        "        return OWN_PAUSE\n    return pause_of_space",
+        "        return None\n    return pause_of_space",
+    ),
+    Sabotage(
+        "the pause of a Space does not hold for its Apps",
+        "reconcilers/app.py",
+        " if space is not None and space.paused else None",
+        " if False else None",
+    ),
+    Sabotage(
+        "the namespace does not say the isolation of its Space",
+        "desired/isolation.py",
+        "    return spec.isolation.value if spec.isolation is not Isolation.STANDARD else None",
+        "    return None",
+    ),
+    Sabotage(
+        "pods of a Space with user namespaces share those of the machine",
+        "desired/isolation.py",
+        '        pod["hostUsers"] = False',
+        "        pass",
+    ),
+    Sabotage(
+        "a failing resolver loses the addresses that are known",
+        "resolver/service.py",
+        "        name.error = found.error\n        for address",
+        "        name.error = found.error\n        if found.error:\n            name.seen.clear()\n        for address",
+    ),
+    Sabotage(
+        "a name without an answer is not asked for again",
+        "resolver/service.py",
+        "        self._plan(name, now + min(max(ttl",
+        "        found.addresses and self._plan(name, now + min(max(ttl",
+    ),
+    Sabotage(
+        "a cluster writes a shared name without the parts of the others",
+        "dns/plan.py",
+        "_shared_sets(zone, now, (*others, member), ttl)",
+        "_shared_sets(zone, now, (member,), ttl)",
+    ),
+    Sabotage(
+        "a cluster adds its addresses to no shared name",
+        "dns/federation.py",
+        "        for value in member.values:\n            found[",
+        "        for value in member.values[: member.cluster == min(m.cluster for m in of)]:\n            found[",
+    ),
+    Sabotage(
+        "a cluster does not join a name that others serve",
+        "dns/plan.py",
+        "    if rules.federation and now.members and rules.member(now) is None:\n        return  # it is shared",
+        "    if False:\n        return  # it is shared",
+    ),
     # DNS
     Sabotage(
         "names of others are taken over",
@@ -525,69 +573,9 @@ SABOTAGES = (
 )
 
 
-def apply(sabotage: Sabotage, folder: Path) -> None:
-    """Writes a copy of decco's source with the sabotage into the folder."""
-    shutil.copytree(SOURCE, folder / "decco", ignore=shutil.ignore_patterns("__pycache__"))
-    path = folder / "decco" / sabotage.file
-    path.write_text(replaced(sabotage))
-
-
 def replaced(sabotage: Sabotage) -> str:
     """The file's text with the sabotage; raises ValueError if its place is not there once."""
     text = (SOURCE / sabotage.file).read_text()
     if text.count(sabotage.old) != 1:
         raise ValueError(f"{sabotage.name}: {sabotage.file} has its place {text.count(sabotage.old)} times")
     return text.replace(sabotage.old, sabotage.new)
-
-
-def schedules_until_found(sabotage: Sabotage, most: int) -> int | None:
-    """After how many schedules the simulation fails; None if it does not."""
-    with tempfile.TemporaryDirectory(prefix="decco-sabotage-") as name:
-        apply(sabotage, Path(name))
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        root = SOURCE.parents[1]
-        environment["PYTHONPATH"] = os.pathsep.join((name, str(root)))
-        for first in range(1, most + 1, BATCH):
-            command = [sys.executable, "-W", "ignore", "-m", "tests.simulation", "--first-failure"]
-            command += ["--seed", str(first), "-n", str(min(BATCH, most + 1 - first))]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=root)
-            if done.returncode:
-                seeds = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("FAILED seed ")]
-                return int(seeds[0]) if seeds else first
-    return None
-
-
-def failing_test(sabotage: Sabotage) -> str | None:
-    """The first unit test of the file's package that fails; None if all pass."""
-    package = sabotage.file.partition("/")[0] if "/" in sabotage.file else ""
-    root = SOURCE.parents[1]
-    with tempfile.TemporaryDirectory(prefix="decco-sabotage-") as name:
-        apply(sabotage, Path(name))
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join((name, str(root)))}
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/unit/{package}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=root)
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    return failed[0].split(" ")[1] if failed else None
-
-
-def main() -> int:
-    """Prints a table; the status is 1 if fewer than 95 % are found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.sabotages", description=__doc__)
-    parser.add_argument("-n", type=int, default=100, help="schedules for each")
-    parser.add_argument("-k", default="", help="only those whose name contains this")
-    parser.add_argument("--from", dest="first", type=int, default=0, help="leave out so many at the beginning")
-    options = parser.parse_args()
-    chosen = [each for each in SABOTAGES[options.first :] if options.k in each.name]
-    found = 0
-    for each in chosen:
-        count = schedules_until_found(each, options.n)
-        test = failing_test(each) if count is None else None
-        found += count is not None or test is not None
-        how = str(count) if count is not None else "test" if test else "survives"
-        print(f"{how:>8}  {each.file:32} {each.name}{f': {test}' if test else ''}", flush=True)
-    print(f"{found} of {len(chosen)} found within {options.n} schedules or by a unit test")
-    return 0 if found >= 0.95 * len(chosen) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

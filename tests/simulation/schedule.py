@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import orjson
 
 from decco.reconcilers.kinds import KINDS
 from tests.simulation.actions import Actions
@@ -13,7 +16,7 @@ from tests.simulation.model.etcd import Address
 from tests.simulation.model.kinds import Obj
 from tests.simulation.oracles import Oracles
 from tests.simulation.orphans import is_left, leftovers
-from tests.simulation.plan import POLICIES, Plan
+from tests.simulation.plan import ALIKE, POLICIES, Plan, elsewhere
 from tests.simulation.world import Daemon, World, is_current, is_managed, live_settings, ready
 
 CONVERGE_SECONDS = 600.0
@@ -27,6 +30,7 @@ that refuses no more or a kind that is served again after 30 s.
 """
 _SILENT = frozenset({"deny", "dns", "forbid", "partition", "pause", "quota", "restore", "silence", "uninstall"})
 ORPHANING = frozenset({"orphan_space", "orphan_app"})
+ALONE = {"DECCO_LEADER_ELECTION__ENABLED": "false"}
 IDLE_SECONDS = 40.0
 """In which nothing may be written any more."""
 
@@ -44,39 +48,50 @@ class Outcome:
     end: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class Site:
+    """One cluster, and what happens in it."""
+
+    world: World
+    actions: Actions
+    oracles: Oracles
+
+
 def run(plan: Plan) -> Outcome:
     """Runs the plan; never raises for what the controller does."""
-    world = World(
-        plan.seed, plan.controllers, plan.servers, plan.settings, envoy=plan.envoy, issuer=plan.issuer, mesh=plan.mesh
-    )
     outcome = Outcome(plan)
+    worlds = _worlds(plan, plan.controllers, plan.servers, elected=plan.elected)
     try:
-        _furnish(world, plan)
-        actions = Actions(world, plan)
-        oracles = Oracles(world, actions)
-        for daemon in world.daemons:
-            daemon.start()
-        _settle(world, actions, oracles, outcome)
-        oracles.finish()
-        outcome.found += oracles.found
-        outcome.end = state(world)
-        running = [resources(world, daemon) for daemon in world.daemons]
-        owned = [_as_given(obj) for obj in _by_age(world)]
-        others = [obj for obj in world.all("Secret") if obj["metadata"]["namespace"] == "decco"]
-        others += [obj for kind in POLICIES for obj in world.all(kind) if obj["metadata"]["namespace"] == "edge"]
+        sites = []
+        for number, world in enumerate(worlds):
+            _furnish(world, plan)
+            actions = Actions(world, plan if not number else elsewhere(plan))
+            sites.append(Site(world, actions, Oracles(world, actions)))
+            for daemon in world.daemons:
+                daemon.start()
+        _settle(sites, outcome)
+        for site in sites:
+            site.oracles.finish()
+            outcome.found += site.oracles.found
+        outcome.end = state(worlds)
+        running = [[resources(world, daemon) for daemon in world.daemons] for world in worlds]
+        left = [(_others(world), [_as_given(obj) for obj in _by_age(world)]) for world in worlds]
     finally:
         outcome.seconds = CLOCK.now - START
-        outcome.requests, outcome.steps = world.network.requests, world.scheduler.steps
-        world.end()
+        outcome.requests = sum(world.network.requests for world in worlds)
+        outcome.steps = worlds[0].scheduler.steps
+        for world in worlds:
+            world.end()
     if not outcome.found and not plan.contested:
-        fresh, expected = deploy(plan, [_as_given(each) for each in others], owned)
+        fresh, expected = _fresh(plan, left)
         found = differences(_without_kept(outcome.end, fresh), fresh)
-        found += [
-            f"watches are {each}, those of a fresh start {expected}"
-            for each in running
-            if Counter(each) - Counter(expected)
-            or not {*(Counter(expected) - Counter(each))} <= _not_followed_again(plan)
-        ]
+        for watched, right in zip(running, expected, strict=True):
+            found += [
+                f"watches are {each}, those of a fresh start {right}"
+                for each in watched
+                if Counter(each) - Counter(right)
+                or not {*(Counter(right) - Counter(each))} <= _not_followed_again(plan)
+            ]
         if any(step.what == "restore" for step in plan.steps):
             # Records of a Space that was lost with the restored state are reported by a metric, and stay.
             found = [each for each in found if not each.startswith("record ") or "left over" not in each]
@@ -84,6 +99,27 @@ def run(plan: Plan) -> Outcome:
                 found = []  # such a record in the way of another Space is a person's decision
         outcome.found += found
     return outcome
+
+
+FEDERATION = {"DECCO_DNS__FEDERATION__ID": "both", "DECCO_DNS__FEDERATION__COMPARE_SECONDS": "15"}
+_OWN = ({"DECCO_CLUSTER_ID": "east"}, {"DECCO_CLUSTER_ID": "west", "DECCO_EDGE__ADDRESSES": '["192.0.2.20"]'})
+"""Settings of the two clusters of a federation."""
+
+
+def _worlds(plan: Plan, controllers: int = 1, servers: int = 1, *, elected: bool = False) -> list[World]:
+    settings = plan.settings if elected else {**plan.settings, **ALONE}
+    if not plan.federated:
+        return [World(plan.seed, controllers, servers, settings, **_installed(plan))]
+    east, west = ({**settings, **FEDERATION, **each} for each in _OWN)
+    first = World(plan.seed, controllers, servers, east, **_installed(plan))
+    return [first, World(plan.seed, 1, 1, {**west, **ALONE}, **_installed(plan), beside=first)]
+
+
+def _others(world: World) -> list[Obj]:
+    """What users have made beside Spaces and Apps."""
+    found = [obj for obj in world.all("Secret") if obj["metadata"]["namespace"] == "decco"]
+    found += [obj for kind in POLICIES for obj in world.all(kind) if obj["metadata"]["namespace"] == "edge"]
+    return [_as_given(obj) for obj in found]
 
 
 def _without_kept(end: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
@@ -110,33 +146,45 @@ def _not_followed_again(plan: Plan) -> set[str]:
     }
 
 
-def _settle(world: World, actions: Actions, oracles: Oracles, outcome: Outcome) -> None:
-    if not world.run(actions.done, CONVERGE_SECONDS):
-        outcome.found.append("the steps do not end: " + ", ".join(map(str, actions.plan.steps)))
+def _settle(sites: list[Site], outcome: Outcome) -> None:
+    world, steps = sites[0].world, {step.what for step in outcome.plan.steps}
+    if not world.run(lambda: all(site.actions.done() for site in sites), CONVERGE_SECONDS):
+        outcome.found.append("the steps do not end: " + ", ".join(map(str, outcome.plan.steps)))
         return
     start = CLOCK.now
-    if _SILENT & {step.what for step in actions.plan.steps}:
+    if _SILENT & steps:
         world.wait(SILENT_SECONDS)
-    if not _becomes_quiet(world, oracles, outcome, start):
+    if not _becomes_quiet(sites, outcome, start):
         return
-    if ORPHANING & {step.what for step in actions.plan.steps} and (left := leftovers(world)):
-        wanted = [each for each in left if not is_left(world, each, world.etcd.objects[each])]
-        actions.delete(left)
-        if not _becomes_quiet(world, oracles, outcome, CLOCK.now):
+    if ORPHANING & steps:
+        left = {site.world.name: leftovers(site.world) for site in sites}
+        wanted = [
+            (site.world, each)
+            for site in sites
+            for each in left[site.world.name]
+            if not is_left(site.world, each, site.world.etcd.objects[each])
+        ]
+        for site in sites:
+            site.actions.delete(left[site.world.name])
+        if any(left.values()) and not _becomes_quiet(sites, outcome, CLOCK.now):
             return
-        again = [each for each in wanted if each in world.etcd.objects and each.namespace not in _names(left)]
-        outcome.found += [f"{each.kind.kind} {each[1:]} was desired and had no owner reference" for each in again]
-    for obj in world.owned():
+        outcome.found += [
+            f"{each.kind.kind} {each[1:]} was desired and had no owner reference"
+            for of, each in wanted
+            if each in of.etcd.objects and each.namespace not in _names(left[of.name])
+        ]
+    for obj in [obj for site in sites for obj in site.world.owned()]:
         if not is_current(obj) and "deletionTimestamp" not in obj["metadata"]:
             outcome.found.append(f"{name_of(obj)} was not reconciled: {ready(obj)}")
         if "deletionTimestamp" in obj["metadata"]:
             outcome.found.append(f"{name_of(obj)} is not deleted")
-    before = oracles.writes
+    before = [site.oracles.writes for site in sites]
     world.wait(IDLE_SECONDS)
-    if oracles.writes != before:
-        count = oracles.writes - before
-        outcome.found.append(f"{count} writes in {IDLE_SECONDS} idle seconds: {oracles.written[-min(count, 6) :]}")
-    outcome.writes = oracles.writes
+    for site, count in zip(sites, before, strict=True):
+        if (more := site.oracles.writes - count) > 0:
+            last = site.oracles.written[-min(more, 6) :]
+            outcome.found.append(f"{more} writes in {IDLE_SECONDS} idle seconds: {last}")
+    outcome.writes = sum(site.oracles.writes for site in sites)
 
 
 def _names(addresses: list[Address]) -> set[str]:
@@ -144,10 +192,15 @@ def _names(addresses: list[Address]) -> set[str]:
     return {each.name for each in addresses if not each.namespace}
 
 
-def _becomes_quiet(world: World, oracles: Oracles, outcome: Outcome, start: float) -> bool:
-    if world.run(lambda: CLOCK.now - max(oracles.last_write, start) > QUIET_SECONDS, CONVERGE_SECONDS):
+def _becomes_quiet(sites: list[Site], outcome: Outcome, start: float) -> bool:
+    oracles = [site.oracles for site in sites]
+
+    def is_quiet() -> bool:
+        return CLOCK.now - max(start, *(each.last_write for each in oracles)) > QUIET_SECONDS
+
+    if sites[0].world.run(is_quiet, CONVERGE_SECONDS):
         return True
-    outcome.found.append(f"it does not become quiet; its last writes: {oracles.written[-6:]}")
+    outcome.found.append(f"it does not become quiet; its last writes: {[each.written[-6:] for each in oracles]}")
     return False
 
 
@@ -173,22 +226,41 @@ def resources(world: World, daemon: Daemon) -> list[str]:
     return sorted(f"{each.kind.plural} {each.target.namespace}" for each in streams if each.kind.plural != "leases")
 
 
-def deploy(plan: Plan, others: list[Obj], owned: list[Obj]) -> tuple[dict[str, Any], list[str]]:
-    """The state that a new cluster with one controller reaches with these objects, and what that controller watches."""
-    world = World(plan.seed, extra=plan.settings, **_installed(plan))
+Left = list[tuple[list[Obj], list[Obj]]]
+"""Of each cluster what others have made, and its Spaces and Apps."""
+_fresh_ones: dict[bytes, tuple[dict[str, Any], list[list[str]]]] = {}
+"""The last fresh deployments: plans with the same users mostly end with the same objects."""
+
+
+def _fresh(plan: Plan, left: Left) -> tuple[dict[str, Any], list[list[str]]]:
+    key = orjson.dumps([plan.settings, plan.envoy, plan.issuer, plan.mesh, plan.federated, left])
+    if key not in _fresh_ones:
+        if len(_fresh_ones) >= ALIKE:
+            _fresh_ones.clear()
+        _fresh_ones[key] = deploy(plan, left)
+    return _fresh_ones[key]
+
+
+def deploy(plan: Plan, left: Left) -> tuple[dict[str, Any], list[list[str]]]:
+    """The state that new clusters with one controller each reach with these objects (for each cluster what others made,
+    and Spaces and Apps), and what those controllers watch.
+    """
+    worlds = _worlds(replace(plan, seed=0))
     try:
-        _furnish(world, plan)
-        for obj in others:
-            world.user.create(obj)
-        world.daemons[0].start()
-        for obj in owned:
-            while world.user.create(obj)[0] == 404:
-                world.wait(0.5)
-            world.wait(1.0)
-        world.wait(QUIET_SECONDS)
-        return state(world), resources(world, world.daemons[0])
+        for world, (others, owned) in zip(worlds, left, strict=True):
+            _furnish(world, plan)
+            for obj in others:
+                world.user.create(obj)
+            world.daemons[0].start()
+            for obj in owned:
+                while world.user.create(obj)[0] == 404:
+                    world.wait(0.5)
+                world.wait(1.0)
+        worlds[0].wait(QUIET_SECONDS)
+        return state(worlds), [resources(world, world.daemons[0]) for world in worlds]
     finally:
-        world.end()
+        for world in worlds:
+            world.end()
 
 
 def _by_age(world: World) -> list[Obj]:
@@ -234,17 +306,18 @@ _VOLATILE = frozenset(
 )
 
 
-def state(world: World) -> dict[str, Any]:
+def state(worlds: list[World]) -> dict[str, Any]:
     """Everything that is decco's, without what differs from one cluster to the next; and the zone.
 
     The permission to read a Space's Secrets stays once it was needed.
     """
-    uids = {obj["metadata"]["uid"]: name_of(obj) for obj in world.etcd.objects.values()}
+    uids = {obj["metadata"]["uid"]: _named(world, obj) for world in worlds for obj in world.etcd.objects.values()}
     found: dict[str, Any] = {}
-    for obj in world.etcd.objects.values():
-        if obj["kind"] in ("Space", "App") or (is_managed(obj) and obj["kind"] != "RoleBinding"):
-            found[name_of(obj)] = _normal(obj, uids)
-    records = world.zone.contents["example.net"]
+    for world in worlds:
+        for obj in world.etcd.objects.values():
+            if obj["kind"] in ("Space", "App") or (is_managed(obj) and obj["kind"] != "RoleBinding"):
+                found[_named(world, obj)] = _normal(obj, uids)
+    records = worlds[0].zone.contents["example.net"]
     for name, sets in sorted(records.items()):
         found[f"record {name}"] = {
             type_: [_renamed(value, uids) for value in one.values] for type_, one in sorted(sets.items())
@@ -252,10 +325,15 @@ def state(world: World) -> dict[str, Any]:
     return found
 
 
+def _named(world: World, obj: Obj) -> str:
+    return name_of(obj) if world.beside is None else f"{name_of(obj)} in {world.name}"
+
+
+_UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def _renamed(text: str, uids: dict[str, str]) -> str:
-    for uid, name in uids.items():
-        text = text.replace(uid, name)
-    return text
+    return _UID.sub(lambda match: uids.get(match[0], match[0]), text)
 
 
 def _normal(node: Any, uids: dict[str, str]) -> Any:

@@ -21,13 +21,24 @@ POD_SECRETS = ("opaque", "pull")
 DOMAIN = "example.net"
 FURTHER = ("shop.example.net", "mail.example.net", "x.alpha.example.net")
 """Names that several Spaces may want."""
+SANDBOX = "gvisor"
+"""The one RuntimeClass of the settings that is a sandbox."""
 TARGET = "db.partner.example"
 """A name outside of the cluster."""
 
 
-def space(rng: random.Random, name: str, *, contested: bool, issuer: bool, mesh: bool) -> Obj:
+def level(seed: int, name: str) -> str:
+    """The isolation of a Space, which all its versions have: it changes the pods of its Apps."""
+    return random.Random(f"isolation {seed} {name}").choice(("", "", "", "Standard", "UserNamespace", "Sandboxed"))
+
+
+def space(rng: random.Random, name: str, *, contested: bool, issuer: bool, mesh: bool, isolation: str = "") -> Obj:
     """The spec of a Space; ``issuer``: whether certificates may come from one; ``mesh``: whether there is a mesh."""
     spec: Obj = {"domainName": DOMAIN}
+    if contested and isolation:  # there the end is not compared
+        isolation = rng.choice(("Standard", "UserNamespace", "Sandboxed"))
+    if isolation:
+        spec["isolation"] = isolation
     if rng.random() < 0.6:
         spec["project"] = rng.choice(("red", "blue"))
     if rng.random() < 0.5:
@@ -48,22 +59,19 @@ def space(rng: random.Random, name: str, *, contested: bool, issuer: bool, mesh:
         spec["httpHostnames"] = _http_hostnames(rng, name, spec, contested)
     if issuer and rng.random() < 0.6:
         _vary_certificates(rng, spec, contested)
+    _vary_contents(rng, spec)
+    return spec
+
+
+def _vary_contents(rng: random.Random, spec: Obj) -> None:
     if rng.random() < 0.25:
         spec["secrets"] = sorted(rng.sample(POD_SECRETS, rng.randint(1, 2)))
     if rng.random() < 0.25:
         spec["limits"] = _limits(rng)
     if rng.random() < 0.1:
         spec["limitRange"] = {"limits": [{"type": "Container", "default": {"cpu": str(rng.randint(1, 2))}}]}
-    _vary_topology(rng, spec)
-    return spec
-
-
-def _vary_topology(rng: random.Random, spec: Obj) -> None:
-    """Draws from a copy: recorded seeds keep their schedules."""
-    own = random.Random()
-    own.setstate(rng.getstate())
-    if own.random() < 0.3:
-        spec["topology"] = {"trafficDistribution": own.choice(("PreferClose", "PreferSameZone", "PreferSameNode"))}
+    if rng.random() < 0.3:
+        spec["topology"] = {"trafficDistribution": rng.choice(("PreferClose", "PreferSameZone", "PreferSameNode"))}
 
 
 def _vary_network(rng: random.Random, spec: Obj, mesh: bool) -> None:
@@ -135,7 +143,7 @@ def app(rng: random.Random, name: str, space_name: str, *, contested: bool) -> O
     if rng.random() < 0.2:
         other = rng.choice([each for each in SPACES if each != space_name])
         egresses.append({"localPort": 9000, "endpoint": "db", "spaceName": other, "certAndCaSecretName": "tls"})
-    if rng.random() < 0.1:
+    if rng.random() < 0.15:
         egresses.append({"localPort": 9001, "fqdn": TARGET, "targetPort": 5432, "certAndCaSecretName": "tls"})
     if egresses:
         spec["tlsEgresses"] = egresses

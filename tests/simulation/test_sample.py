@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-SCHEDULES = int(os.environ.get("SIMULATE", "240"))
-"""Half a minute on two cores that do nothing else."""
+SCHEDULES = int(os.environ.get("SIMULATE", "600"))
+"""Less than a minute on two cores that do nothing else."""
 FIRST = 1_000_000
 PLANS = Path(__file__).parent / "found"
 

@@ -30,6 +30,7 @@ from tests.simulation.model.kinds import BY_NAME, CERT_MANAGER, ENVOY_GATEWAY, I
 from tests.simulation.model.requests import Target
 from tests.simulation.model.servers import Server
 from tests.simulation.network import Network
+from tests.simulation.specs import SANDBOX
 
 SETTINGS = {
     "DECCO_METRICS_BIND_ADDRESS": "0",
@@ -37,6 +38,7 @@ SETTINGS = {
     "DECCO_EDGE__NAMESPACE": "edge",
     "DECCO_MESH__SWITCH_SECONDS": "10",  # a step is over before what is quiet counts as settled
     "DECCO_PROBE__ENABLED": "false",  # no edge answers in virtual time
+    "DECCO_ISOLATION__SANDBOXES": f'["{SANDBOX}"]',
     "DECCO_EDGE__ADDRESSES": f'["{EDGE_ADDRESS}"]',
     "DECCO_DNS__PROVIDERS": f'[{{"type": "memory", "zones": ["{zone.ZONE}"]}}]',
 }
@@ -44,7 +46,7 @@ RESTART_SECONDS = 2.0
 """After which a controller that has ended is started again."""
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def live_settings(extra: tuple[tuple[str, str], ...] = ()) -> LiveSettings:
     return LiveSettings({}, {**SETTINGS, **dict(extra)}, None)
 
@@ -93,6 +95,7 @@ class Daemon:
         self.starts += 1
         world = self.world
         self.process = Process(world.scheduler, self.name)
+        self.process.network = world.network
         self.process.at_end.append(self._ended)
         self.loop = self.process.new_loop()
         self.loop.call_soon(self._begin)
@@ -151,36 +154,49 @@ class World:
         envoy: bool = False,
         issuer: bool = False,
         mesh: bool = False,
+        beside: World | None = None,
     ) -> None:
-        CLOCK.reset()
-        random.seed(seed)
+        """``beside``: another cluster, with which this one shares the time and the DNS zone."""
+        self.beside = beside
+        self.name = "decco" if beside is None else "west"
+        """Begins the names of its controllers."""
+        if beside is None:
+            CLOCK.reset()
+            random.seed(seed)
+            self.scheduler = Scheduler(random.Random(f"order {seed}"))
+            self.process = Process(self.scheduler, "world")
+            self.loop: Loop = self.process.new_loop()
+            latency = random.Random(f"dns {seed}")
+            self.zone = zone.SharedZone(lambda: latency.uniform(0.001, 0.02))
+            zone.zones[:] = [self.zone]
+        else:
+            self.scheduler, self.process, self.loop, self.zone = (
+                beside.scheduler,
+                beside.process,
+                beside.loop,
+                beside.zone,
+            )
         self.seed = seed
         self.extra = tuple(sorted((extra or {}).items()))
-        self.scheduler = Scheduler(random.Random(f"order {seed}"))
-        self.process = Process(self.scheduler, "world")
-        self.loop: Loop = self.process.new_loop()
+        seed_ = f"{seed}" if beside is None else f"{seed} beside"
         self.etcd = Etcd()
-        self.api = Api(self.etcd, random.Random(f"uids {seed}"))
+        self.api = Api(self.etcd, random.Random(f"uids {seed_}"))
         absent = {ENVOY_GATEWAY: not envoy, CERT_MANAGER: not issuer, ISTIO: not mesh}
         self.api.unserved = {(kind.group, kind.plural) for kind in KINDS if absent.get(kind.group)}
-        lag = random.Random(f"lag {seed}")
+        lag = random.Random(f"lag {seed_}")
         self.servers = [Server(f"apiserver-{number}", self.api, self.loop, lag) for number in range(servers)]
-        self.network = Network(self.api, self.servers, self.loop, random.Random(f"network {seed}"))
-        delays = random.Random(f"delays {seed}")
+        self.network = Network(self.api, self.servers, self.loop, random.Random(f"network {seed_}"))
+        delays = random.Random(f"delays {seed_}")
         gateway_controller = ENVOY_GATEWAY_CONTROLLER if envoy else GATEWAY_CONTROLLER
         self.cluster = Cluster(self.api, self.loop, delays, lambda: delays.uniform(0.001, 0.3), gateway_controller)
-        latency = random.Random(f"dns {seed}")
-        self.zone = zone.SharedZone(lambda: latency.uniform(0.001, 0.02))
         self.user = Actor(self.api, "user")
         self.on_start: Callable[[Daemon], None] | None = None
         self.errors: list[str] = []
-        http.networks[:] = [self.network]
-        zone.zones[:] = [self.zone]
         self.api.authorize = self._authorize
         self.taken: list[Taken] = []
         """Rights that the controller does not have now."""
         self._furnish()
-        self.daemons = [Daemon(self, f"decco-{number}") for number in range(controllers)]
+        self.daemons = [Daemon(self, f"{self.name}-{number}") for number in range(controllers)]
 
     def _furnish(self) -> None:
         for name in ("decco", "edge"):

@@ -31,6 +31,8 @@ class SharedZone:
     trouble: Callable[[], Trouble] = lambda: Trouble.NONE
     contents: dict[str, Any] = field(default_factory=lambda: {ZONE: {}})
     on_change: list[Callable[[Change], None]] = field(default_factory=list)
+    lookup: Callable[[str], Found | None] = lambda _name: None
+    """The answer of the resolver while it is in trouble."""
 
 
 zones: list[SharedZone] = []
@@ -69,10 +71,15 @@ class SharedProvider(MemoryProvider):
         return outcomes
 
 
-async def resolve(_name: str) -> Found:
+ADDRESS = "203.0.113.7"
+"""Of every name outside of the cluster."""
+
+
+async def resolve(name: str) -> Found:
     """The answer to every question of decco's resolver."""
-    await asyncio.sleep(zones[-1].latency())
-    return Found(("203.0.113.7",), ttl=300.0)
+    shared = zones[-1]
+    await asyncio.sleep(shared.latency())
+    return shared.lookup(name) or Found((ADDRESS,), ttl=300.0)
 
 
 def make(settings: Any, _context: Any) -> SharedProvider:

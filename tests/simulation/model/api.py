@@ -20,7 +20,7 @@ from tests.simulation.model.answers import Answer, Refused, success
 from tests.simulation.model.etcd import Address, Etcd
 from tests.simulation.model.fields import fixed, managed
 from tests.simulation.model.kinds import BY_NAME, BY_PLURAL, KINDS, Kind, Obj
-from tests.simulation.model.requests import Request, Target, selector
+from tests.simulation.model.requests import Request, Target, addressed, selector
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 NAMESPACE, SPACE, APP = BY_NAME["Namespace"], BY_NAME["Space"], BY_NAME["App"]
@@ -68,22 +68,10 @@ class Api:
 
     def target(self, path: str) -> Target | None:
         """None for paths of discovery and unknown ones."""
-        steps = path.strip("/").split("/")
-        if steps[:2] == ["api", "v1"]:
-            group, version, rest = "", "v1", steps[2:]
-        elif steps[0] == "apis" and len(steps) > 3:
-            group, version, rest = steps[1], steps[2], steps[3:]
-        else:
+        target = addressed(path)
+        if target is None or (target.kind.group, target.kind.plural) in self.unserved:
             return None
-        namespace = ""
-        if rest[:1] == ["namespaces"] and len(rest) > 2 and rest[2] not in ("status", "finalize"):
-            namespace, rest = rest[1], rest[2:]
-        if not rest:
-            return None
-        kind = BY_PLURAL.get((group, rest[0]))
-        if kind is None or kind.version != version or (group, rest[0]) in self.unserved:
-            return None
-        return Target(kind, namespace, *[*rest[1:3], "", ""][:2])
+        return target
 
     # Reading
 
