@@ -133,7 +133,19 @@ BAD_KEYS = (
     "v1.multus-cni.io/default-network",
     "networking.gke.io/load-balancer-ip-addresses",
     "kubernetes.io/ingress.global-static-ip-name",
+    "cert-manager.io/subject-organizations",
+    "ingress.cilium.io/host-listener-port",
+    "ingress.cilium.io/secure-node-port",
+    "io.cilium.ingress/service-type",
 )
+COPYING = (
+    "reflector.v1.k8s.emberstack.com/reflection-auto-enabled",
+    "reflector.v1.k8s.emberstack.com/reflection-auto-namespaces",
+    "replicator.v1.mittwald.de/replicate-to",
+    "replicator.v1.mittwald.de/replicate-to-matching",
+    "kubed.appscode.com/sync",
+)
+"""On a Secret or ConfigMap: a controller with rights in all namespaces copies it."""
 HONEST: tuple[tuple[str, str], ...] = (
     ("team", "a"),
     ("checksum/config", "0123"),
@@ -162,6 +174,8 @@ REFERENCES: tuple[tuple[str, str], ...] = (
     (f"{HAPROXY}/secure-verify-ca-secret", "bank/s"),
     (f"{HAPROXY}/auth-secret", "file:///etc/passwd"),
     ("haproxy.org/server-ca", "bank/s"),
+    ("haproxy.org/cr-backend", "bank/s"),
+    ("nginx.org/policies", "bank/p"),
     (f"{TRAEFIK}/router.middlewares", "bank-m@kubernetescrd"),
     (f"{TRAEFIK}/router.middlewares", "evil1-strip@kubernetescrd, bank-m@kubernetescrd"),
     (f"{TRAEFIK}/router.middlewares", "evil1-prod-m@kubernetescrd"),
@@ -246,4 +260,19 @@ def annotations() -> Iterator[Attempt]:
     yield from one("has 3,001 annotations", p.KUBE_EDIT, "DECCO-0662", INGRESSES, large)
 
 
-ANNOTATION_ATTEMPTS = flat(annotations())
+def copies() -> Iterator[Attempt]:
+    for resource in ("secrets", "configmaps"):
+        for key in COPYING:
+            pushed = made(resource, meta={"annotations": {key: "bank"}})
+            yield from create(f"has it copied by {key}", p.KUBE_EDIT, "DECCO-0665", path(resource), pushed)
+        yield from one("has it copied as exempt", p.EXEMPT, OK, resource, pushed)
+        stored = path(resource, name="web" if resource == "configmaps" else "decco-issued-http")
+        later: Obj = {"metadata": {"annotations": {COPYING[0]: "true"}}}
+        yield from edit("has a child copied", p.KUBE_EDIT, "DECCO-0665|DECCO-0651", stored, later, ways=("merge",))
+        # What a controller notes on a copy that its setting demands, and cert-manager on what it issued.
+        for key in ("reflector.v1.k8s.emberstack.com/reflects", "cert-manager.io/ip-sans", "cert-manager.io/alt-names"):
+            noted = made(resource, meta={"annotations": {key: BANK}})
+            yield from create(f"records {key}", p.CERT_MANAGER, OK, path(resource), noted)
+
+
+ANNOTATION_ATTEMPTS = flat(annotations(), copies())

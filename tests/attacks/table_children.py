@@ -9,6 +9,7 @@ from tests.attacks.attempts import OK, Attempt, Obj, create, delete, edit, flat,
 from tests.attacks.standing import CHILD_LABELS, ISSUED, owner
 from tests.attacks.tenants import (
     BELOW,
+    GATEWAY,
     INGRESSES,
     OWN,
     POLICIES,
@@ -17,6 +18,7 @@ from tests.attacks.tenants import (
     SPEC,
     UID,
     certificate,
+    gateway,
     ingress,
     made,
     one,
@@ -127,6 +129,8 @@ def forged() -> Iterator[Attempt]:
         code = "DECCO-0650|DECCO-0654" if resource in {"jobs.batch", "replicationcontrollers"} else "DECCO-0654"
         yield from one("lets pods have decco's label", p.KUBE_EDIT, code, resource, made(resource, spec))
         yield from one("lets pods have decco's label as exempt", p.EXEMPT, OK, resource, made(resource, spec))
+    labelled = gateway(OWN, infrastructure={"labels": CHILD_LABELS})
+    yield from one("lets its proxy have decco's labels", p.OWNER, "DECCO-0654", GATEWAY, labelled)
     yield from one(
         "deploys", p.KUBE_EDIT, OK, "deployments.apps", made("deployments.apps", {**pods, "template": template()})
     )

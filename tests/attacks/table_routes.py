@@ -95,6 +95,7 @@ def identities() -> Iterator[Attempt]:
         ("emailAddresses", ["a@victim.test"]),
         ("otherNames", [{"oid": "1.3.6.1.4.1.311.20.2.3", "utf8Value": "a"}]),
         ("literalSubject", f"CN={BANK}"),
+        ("subject", {"organizations": ["system:masters"]}),
         ("isCA", True),
     )
     for field, value in fields:

@@ -10,6 +10,10 @@ USER = "mallory"
 """Of all hostile tenants."""
 
 
+EDITED = "more"
+"""The endpoint of a site whose path is edited, and its route."""
+
+
 def steady(world: World, name: str) -> Tenant:
     """Who is attacked: a Space of a project, with a site and a TCP endpoint."""
     tenant = world.tenant(name, project=name)
@@ -24,7 +28,7 @@ def steady(world: World, name: str) -> Tenant:
 
 def site(tenant: Tenant, path: str) -> Obj:
     """Two endpoints; the path of one of them is edited."""
-    listen = {"site": (8080, "/site"), "more": (8081, path)}
+    listen = {"site": (8080, "/site"), EDITED: (8081, path)}
     endpoints = [{"name": name, "port": port, "httpPath": path} for name, (port, path) in listen.items()]
     return tenant.app("site", [f"http:{port}" for port, _ in listen.values()], endpoints=endpoints)
 
