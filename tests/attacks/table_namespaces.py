@@ -32,6 +32,19 @@ def owners(*references: Obj) -> Obj:
     return {"metadata": {"ownerReferences": list(references)}}
 
 
+OLD_GRANT = ".bank.victim.test@2020-01-01T00:00:00Z/1"
+RESTORED: Obj = {
+    "metadata": {
+        "labels": {"app.kubernetes.io/managed-by": "decco", f"{PREFIX}space": "new"},
+        "annotations": {
+            f"{PREFIX}fqdn": "new.victim.test",
+            f"{PREFIX}hostnames": OLD_GRANT,
+            f"{PREFIX}restored": "2030-01-01T00:00:00Z",
+        },
+    }
+}
+
+
 def new(*patches: Obj) -> Obj:
     made: Obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new"}}
     for patch in patches:
@@ -48,6 +61,8 @@ OF_ANY: tuple[tuple[str, Obj, str], ...] = (
     ("claims an FQDN", annotation(f"{PREFIX}fqdn", "bank.victim.test"), "DECCO-0631"),
     ("grants itself host names", annotation(f"{PREFIX}hostnames", "[]"), "DECCO-0631"),
     ("forges the hash", annotation(f"{PREFIX}hash", "x"), "DECCO-0631"),
+    ("claims to have been restored", annotation(f"{PREFIX}restored", "2030-01-01T00:00:00Z"), "DECCO-0631"),
+    ("looks like the restored namespace of a Space", RESTORED, "DECCO-0630"),
     ("forges the owner reference", owners(SPACE_OWNER), "DECCO-0632"),
     (
         "forges the owner reference in another version",
@@ -79,6 +94,8 @@ OF_SPACES: tuple[tuple[str, Obj | Change, str], ...] = (
     ("claims to be in the mesh", annotation(f"{PREFIX}mesh", "Istio/Strict@2026-11-30T12:00:00Z"), "DECCO-0631"),
     ("removes the FQDN", annotation(f"{PREFIX}fqdn", None), "DECCO-0631"),
     ("changes the FQDN", annotation(f"{PREFIX}fqdn", "x.evil.test"), "DECCO-0631"),
+    ("claims to have been restored", annotation(f"{PREFIX}restored", "2030-01-01T00:00:00Z"), "DECCO-0631"),
+    ("records an old grant of another's name", annotation(f"{PREFIX}hostnames", OLD_GRANT), "DECCO-0631"),
     ("removes the owner", {"metadata": {"ownerReferences": None}}, "DECCO-0632"),
     (
         "adds an owner",

@@ -554,7 +554,7 @@ SABOTAGES = (
     Sabotage(
         "names of others are taken over",
         "dns/plan.py",
-        "        return self.is_orphan(now) and (self.adopt or self.uid_of(now) in self.ended)",
+        "        return self.is_orphan(now) and (allowed or self.uid_of(now) in self.ended)",
         "        return True",
     ),
     Sabotage(

@@ -5,12 +5,12 @@ read too, and in the status of the Space, for people.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from decco.desired.mesh_state import MeshRecord
 from decco.frozen import frozen
-from decco.hostnames import canonical
+from decco.hostnames import canonical, in_zone
 from decco.objects import Obj
 
 Claim = str
@@ -45,9 +45,25 @@ class Record:
     """Those that the Space lists and that took place."""
     mesh: MeshRecord | None = None
     """How far the Space has entered its mesh."""
+    restored: str = ""
+    """When decco took the namespace over, RFC 3339 in UTC; "" if it made it."""
 
 
 _RECORD = re.compile(r"((?:\.|\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)@([0-9TZ:.-]{1,40})/([0-9]{1,12})")
+
+
+def restored_names(names: Iterable[str], grants: Mapping[Claim, Grant], restored: str) -> frozenset[str]:
+    """Those of these names that the Space had before decco took its namespace over: the namespace came with their
+    grants, which only decco, and who may label namespaces, can have written.
+    """
+    former = [claim for claim, grant in grants.items() if grant.since < restored]
+    return frozenset(name for name in names if any(_has(claim, canonical(name)) for claim in former))
+
+
+def _has(claim: Claim, name: str) -> bool:
+    if claim.startswith("."):
+        return in_zone(name, claim[1:])
+    return name == claim
 
 
 def record_text(grants: Mapping[Claim, Grant]) -> str:

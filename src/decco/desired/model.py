@@ -264,6 +264,8 @@ class SpaceInputs:
     """What the Space's policy is to say now."""
     egress_waits: tuple[str, ...] = ()
     """The Apps that keep the phase Passing."""
+    restored: str = ""
+    """When decco took the namespace over, as ``Record.restored``."""
     noted: frozenset[str] = frozenset()
     """The labels and annotations of the live namespace that only some Spaces have: they are removed where they do not
     apply. A namespace without them is not written for them."""

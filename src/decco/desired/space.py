@@ -25,6 +25,7 @@ from decco.objects import (
     ANNOTATION_FQDN,
     ANNOTATION_HOSTNAMES,
     ANNOTATION_MESH,
+    ANNOTATION_RESTORED,
     ANNOTATION_SANDBOXES,
     ANNOTATION_TRANSFERRED,
     LABEL_ISOLATION,
@@ -81,6 +82,7 @@ def namespace_child(inputs: SpaceInputs) -> Child:
     labels |= _noted(inputs, LABEL_ISOLATION, isolation_level(space.spec))
     record = inputs.mesh_record.text if inputs.mesh_record is not None else None
     annotations |= _noted(inputs, ANNOTATION_MESH, record)
+    annotations |= _noted(inputs, ANNOTATION_RESTORED, inputs.restored or None)
     meta = names.child_meta(
         space.name, uid=space.uid, space=space.name, namespaced=False, labels=labels, annotations=annotations
     )
@@ -96,7 +98,9 @@ def _mesh_labels(inputs: SpaceInputs) -> dict[str, str | None]:
     return {mesh.label[0]: mesh.label[1] if name == inside else None for name, mesh in meshes().items()}
 
 
-NOTES = frozenset({ANNOTATION_EGRESS_POLICY, ANNOTATION_MESH, ANNOTATION_SANDBOXES, LABEL_ISOLATION})
+NOTES = frozenset(
+    {ANNOTATION_EGRESS_POLICY, ANNOTATION_MESH, ANNOTATION_RESTORED, ANNOTATION_SANDBOXES, LABEL_ISOLATION}
+)
 """Labels and annotations of namespaces for ``SpaceInputs.noted``."""
 
 

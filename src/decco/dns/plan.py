@@ -10,8 +10,9 @@ cluster.
 | mine, OR of U, different       | delete both          | update                                               |
 | mine, OR of V                  | delete both          | update, the OR becomes U's (V does not desire it)    |
 | OR of U without a record       | delete the OR        | update: the record is created again                  |
-| our cluster, owner not alive   | - (counted: orphan)  | conflict; with ``adopt``, or if this process knew V  |
-|                                |                      | and has seen its end: as "mine, OR of V"             |
+| our cluster, owner not alive   | - (counted: orphan)  | conflict; with ``adopt`` and ``restored``, or if     |
+|                                |                      | this process has seen the end of V: as "mine, OR of  |
+|                                |                      | V"; with ``unproven`` all                             |
 | OR of another cluster          | -                    | conflict                                             |
 | a record without an OR         | -                    | conflict                                             |
 | an unreadable OR               | -                    | conflict                                             |
@@ -61,14 +62,16 @@ class Rules:
     alive: Collection[str]
     """UIDs of the objects that exist in this cluster."""
     adopt: bool = False
-    """A live owner may take over a name whose ownership record has our cluster id and the UID of an object that does
-    not exist. Such a name is never deleted."""
+    """A live owner that is proven to have had the name may take it over if the ownership record has our cluster id and
+    the UID of an object that does not exist. Such a name is never deleted."""
     paused: Mapping[str, Collection[str]] = field(default_factory=dict)
     """UIDs of the owners whose names are not changed -> those of their names that they may not have any more."""
     ended: Collection[str] = frozenset()
     """UIDs of owners of this cluster whose end this process has seen. Without that, an owner that does not exist may be
     one of another cluster with the same id."""
 
+    unproven: bool = False
+    """With ``adopt``: nobody has to prove that he had the name."""
     federation: str = ""
     """Id of the clusters that share their names with this one; "": every name belongs to one cluster."""
 
@@ -93,9 +96,10 @@ class Rules:
         uid = self.uid_of(now)
         return uid is not None and uid not in self.alive
 
-    def adopts(self, now: Current) -> bool:
+    def adopts(self, now: Current, record: WantedRecord) -> bool:
         """Whether a live owner may take the name over from one that does not exist."""
-        return self.is_orphan(now) and (self.adopt or self.uid_of(now) in self.ended)
+        allowed = self.adopt and (record.restored or self.unproven)
+        return self.is_orphan(now) and (allowed or self.uid_of(now) in self.ended)
 
     def is_paused(self, uid: str | None, name: str) -> bool:
         """Whether the owner's pause keeps the name as it is."""
@@ -174,7 +178,7 @@ def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: 
             f"{name} is the apex of its zone, where an alias to {sets[0].values[0]} cannot stand: "
             "give the edge an address, or the Space a name below the zone"
         )
-    _check_free(now, now.addresses if name == zone else now.sets, rules)
+    _check_free(now, now.addresses if name == zone else now.sets, rules, record)
     if rules.federation:
         return _shared(zone, now, record, uid, rules, ttl, sets)
     if rules.others(now):
@@ -241,9 +245,9 @@ def _not_of_federation(now: Current, rules: Rules) -> str:
     )
 
 
-def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules) -> None:
+def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules, record: WantedRecord) -> None:
     """Raise RecordConflict unless the name is ours, or has neither ``rivals`` nor an ownership record."""
-    if rules.owns(now) or rules.adopts(now) or not (rivals or now.ownership):
+    if rules.owns(now) or rules.adopts(now, record) or not (rivals or now.ownership):
         return
     if rules.federation and now.members and rules.member(now) is None:
         return  # it is shared, with whom _shared compares
@@ -251,15 +255,18 @@ def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules) -> No
     if owner is not None and owner.cluster == rules.cluster:
         raise RecordConflict(
             f"{now.name} is marked for the owner {owner.uid} of this cluster, which does not exist: "
-            f"set dns.adopt if this cluster was restored from a backup; otherwise remove the TXT record at "
-            f"{now.ownership[0].name} and the name's records if they are left over"
+            "if this cluster was restored from a backup and the former one is gone, run decco dns release "
+            f"--cluster-id {rules.cluster}, or set dns.adopt; if the former one still runs, give this one another "
+            f"clusterId; otherwise remove the TXT record at {now.ownership[0].name} and the name's records if they are "
+            "left over"
         )
     if now.members:
         raise RecordConflict(_not_of_federation(now, rules))
     if owner is not None:
         raise RecordConflict(
             f"{now.name} belongs to another cluster ({owner}), as {now.ownership[0].name} states: "
-            "withdraw it there, or choose another"
+            "withdraw it there, or choose another; if that cluster is gone, run decco dns release --cluster-id "
+            f"{owner.cluster}"
         )
     if now.ownership:
         raise RecordConflict(

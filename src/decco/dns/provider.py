@@ -95,6 +95,10 @@ class Provider(Protocol):
         """How many of the first ``changes`` fit into one call; at least 1."""
         ...
 
+    def outdated(self, zone: Zone, names: Collection[str]) -> None:
+        """Whatever is remembered of these names may be outdated: ``records`` reads them again."""
+        ...
+
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Carry out at most ``fit`` changes in one call; one outcome per change, in their order.
 
@@ -123,6 +127,9 @@ class ProviderBase:
     async def _zone_id(self, name: str) -> str | None:
         """The provider's identifier of a zone; None if the zone does not exist, "" if there is no need to know."""
         return ""
+
+    def outdated(self, zone: Zone, names: Collection[str]) -> None:
+        return
 
     async def close(self) -> None:
         return

@@ -106,7 +106,8 @@ class WantedRecord:
     ``targets`` are addresses, host names, or both; empty means that the edge has no address at the moment: published
     records stay, new ones are not created. ``ttl`` in seconds; None uses the setting. Without ``create`` only a name
     that the zone already has is kept up to date. With ``standby`` a name that other clusters of the federation serve
-    has none of these targets, with None if that is so already; elsewhere it changes nothing.
+    has none of these targets, with None if that is so already; elsewhere it changes nothing. ``restored``: it is proven
+    that the owner had the name before the cluster was restored.
     """
 
     name: str
@@ -114,6 +115,7 @@ class WantedRecord:
     ttl: int | None = None
     create: bool = True
     standby: bool | None = False
+    restored: bool = False
 
 
 def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet, ...]:

@@ -287,6 +287,18 @@ class Dns:
                 found.append((queue.provider.name, queue.zone_name, error))
         return found
 
+    async def hand_over(self, *, send: bool) -> list[tuple[str, str, Plan | DnsError]]:
+        """Give the names that owners of this cluster had before it was restored to those that desire them now, by
+        (provider, zone); without ``send`` only plan it. For a service that does not run.
+        """
+        found: list[tuple[str, str, Plan | DnsError]] = []
+        for queue in self._all():
+            try:
+                found.append((queue.provider.name, queue.zone_name, await queue.hand_over(send=send)))
+            except DnsError as error:
+                found.append((queue.provider.name, queue.zone_name, error))
+        return found
+
     def lags(self) -> dict[tuple[str, str], float]:
         """The age of the oldest pending change of each zone: (provider, zone) -> seconds, 0 without one."""
         return {(queue.provider.name, queue.zone_name): queue.lag() for queue in self._all()}

@@ -42,8 +42,9 @@ class DnsSettings(Section):
     """Longest pause between two tries of a failing provider."""
     federation: FederationSettings = FederationSettings()
     adopt: bool = False
-    """Give names that carry this clusterId and an owner that no longer exists to the object that now requests them:
-    after a cluster was restored from a backup. Leave it off while two clusters share a clusterId."""
+    """Give names that carry this clusterId and an owner that no longer exists to the Space that had them, after a
+    cluster was restored from a backup: its restored namespace contains the grant of the name. Leave it off while two
+    clusters share a clusterId. ``decco dns release`` does the same once, also for Spaces whose namespace is new."""
 
     @field_validator("providers")
     @classmethod

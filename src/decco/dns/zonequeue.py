@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from decco.backoff import Backoff
+from decco.dns.contested import ContestedNames
 from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
@@ -68,6 +69,7 @@ class ZoneQueue:
         """Shared names of which this cluster has added no address."""
         self._twice: set[str] = set()
         """Names with a conflict that may only be due to a stale cache; a second conflict is reported."""
+        self._contested = ContestedNames()
         self._unconfirmed = unconfirmed
 
     # Called by the service
@@ -151,15 +153,28 @@ class ZoneQueue:
         ours = {name: now for name, now in current.items() if self._rules.uid_of(now) is not None}
         alive = frozenset(uid for now in ours.values() if (uid := self._rules.uid_of(now)) is not None)
         result = plan(self.zone_name, ours, {name: {} for name in ours}, replace(self._rules, alive=alive))
-        left: Sequence[Change] = result.changes if send else ()
+        await self._send_all(zone, result.changes if send else ())
+        return result
+
+    async def hand_over(self, *, send: bool) -> Plan:
+        """Give names of owners of this cluster that do not exist to those that desire them now, whether it is proven
+        that they had them or not. Without ``send`` only plan it. Raises the first error of a change.
+        """
+        zone = await self._find()
+        current = fold(await self.provider.records(zone), zone.name)
+        left = {name: now for name, now in current.items() if self._rules.is_orphan(now) and self._desired.get(name)}
+        rules = replace(self._rules, adopt=True, unproven=True)
+        result = plan(self.zone_name, left, {name: self._desired[name] for name in left}, rules)
+        await self._send_all(zone, result.changes if send else ())
+        return result
+
+    async def _send_all(self, zone: Zone, left: Sequence[Change]) -> None:
         while left:
             batch = left[: self.provider.fit(zone, left)]
-            outcomes = await self.provider.apply(zone, batch)
-            for outcome in outcomes:
+            for outcome in await self.provider.apply(zone, batch):
                 if outcome is not None:
                     raise outcome
             left = left[len(batch) :]
-        return result
 
     async def _wait_for_work(self) -> None:
         """Wait until there is work and neither the zone nor its provider backs off."""
@@ -175,7 +190,7 @@ class ZoneQueue:
 
     def _ready_at(self) -> float:
         backoff = max(self._own.until, self._shared.until)
-        return backoff if self._due else max(backoff, self._next_comparison())
+        return backoff if self._due else max(backoff, min(self._next_comparison(), self._contested.due_at))
 
     def _next_comparison(self) -> float:
         return min(self._compared_at + self._interval(), self._unconfirmed.read_at)
@@ -208,7 +223,8 @@ class ZoneQueue:
     async def _reconcile(self) -> None:
         loop = asyncio.get_running_loop()
         full = loop.time() >= self._next_comparison()
-        names = self._due | self._desired.keys() if full else self._due
+        contested = self._contested.take(loop.time())
+        names = self._due | self._desired.keys() if full else self._due | contested
         # Names that are only compared are not in progress: their owners would seem to wait at each comparison.
         self._due, self._busy = set(), set(self._due)
         try:
@@ -225,6 +241,8 @@ class ZoneQueue:
                 for name in names:
                     with suppress(InvalidRecord):  # the plan reports the same error for this name
                         asked.add(ownership_name(name, zone.name))
+                        if name in contested:
+                            self.provider.outdated(zone, (name, ownership_name(name, zone.name)))
                 current = fold(await self.provider.records(zone, asked), zone.name)
                 for name in names:
                     self._note(name, current.get(name))
@@ -235,6 +253,8 @@ class ZoneQueue:
             self._unconfirmed.seen(current.get(name) or Current(name))
         # No await between here and the first call: the plan uses a consistent view of the desired records.
         await self._send(zone, names, self._plan(current, names))
+        if self._contested.freed(contested) and not full:
+            self._compared_at = float("-inf")
 
     def _interval(self) -> float:
         """Seconds between comparisons of the whole zone: shorter where other clusters change names of ours."""
@@ -312,6 +332,8 @@ class ZoneQueue:
                 self._problems[name, uid] = problems[name, uid]
             else:
                 self._problems.pop((name, uid), None)
+        contested = any(isinstance(self._problems.get((name, uid)), RecordConflict) for uid in owners)
+        self._contested.note(name, contested=contested, now=asyncio.get_running_loop().time())
         return owners
 
     # Ownership in the zone

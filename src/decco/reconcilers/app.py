@@ -209,7 +209,8 @@ class AppReconciler(Reconciler):
         edge = addresses_for(self.caches, space)
         found = self.answers.of_app(entry, inputs, desired, live, edge)
         addresses = edge if hostnames and self.records.enabled else ()
-        records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found)
+        restored = self.caches.restored_names(space.name, hostnames)
+        records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found, restored)
         previous = status_of(records.obj)
         status = app_status(
             inputs,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from decco.desired.claims import GrantIndex
+from decco.desired.grants import restored_names
 from decco.desired.mesh.meshes import meshes
 from decco.desired.model import Served, SpaceFacts
 from decco.desired.names import SPACE_OBJECT
@@ -214,6 +215,13 @@ class Caches:
         """UID of the namespace if it is the Space's own and is not being deleted."""
         entry = self.children[NAMESPACES].get(Key("", space.name))
         return entry.uid if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
+
+    def restored_names(self, space: str, names: Iterable[str]) -> frozenset[str]:
+        """Those of these names that the Space had before its namespace was restored."""
+        entry = self.children[NAMESPACES].get(Key("", space))
+        if entry is None or not entry.owner_uid or not entry.facts.restored:
+            return frozenset()
+        return restored_names(names, self.claims.recorded(space), entry.facts.restored)
 
     def is_isolated(self, space: SpaceFacts) -> bool:
         """Whether the policy of a Space whose namespace is ready is as decco wrote it and not being deleted. A policy

@@ -29,6 +29,7 @@ from decco.objects import (
     ANNOTATION_HOSTNAMES,
     ANNOTATION_MESH,
     ANNOTATION_PAUSED,
+    ANNOTATION_RESTORED,
     ANNOTATION_TRANSFER,
     ANNOTATION_TRANSFERRED,
     Obj,
@@ -161,6 +162,7 @@ def namespace_record(obj: Obj) -> Record:
         parse_record(annotations.get(ANNOTATION_HOSTNAMES) or ""),
         parse_transfers(annotations.get(ANNOTATION_TRANSFERRED) or ""),
         parse_mesh_record(annotations.get(ANNOTATION_MESH) or ""),
+        annotations.get(ANNOTATION_RESTORED) or "",
     )
 
 

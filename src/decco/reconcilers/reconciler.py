@@ -55,6 +55,7 @@ class DnsRecords(Protocol):
         names: Sequence[str],
         addresses: Sequence[str] | None,
         found: Found = NOT_PROBING,
+        restored: Collection[str] = (),
         /,
     ) -> Published: ...
     def former(self, entry: Entry, names: Collection[str], /) -> frozenset[str]: ...

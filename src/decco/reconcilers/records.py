@@ -113,10 +113,12 @@ class Records:
         names: Sequence[str],
         addresses: Sequence[str] | None,
         found: Found = NOT_PROBING,
+        restored: Collection[str] = (),
     ) -> Published:
         """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
         not known (None), all stay as they are. Of names that are held back no record is created; one that exists stays.
-        A name that clusters share, and that has failed at this edge for some time, leads to the others.
+        A name that clusters share, and that has failed at this edge for some time, leads to the others. The object may
+        take over ``restored`` names from one that does not exist.
 
         Raises Conflict if the object changed meanwhile.
         """
@@ -145,7 +147,13 @@ class Records:
         state = self._dns.ensure(
             entry.uid,
             [
-                WantedRecord(name, targets, create=name not in found.held_back, standby=standby.get(name, False))
+                WantedRecord(
+                    name,
+                    targets,
+                    create=name not in found.held_back,
+                    standby=standby.get(name, False),
+                    restored=name in restored,
+                )
                 for name in names
             ],
         )

@@ -192,6 +192,7 @@ class SpaceReconciler(Reconciler):
             edge_policies=gateway_policies(self.caches),
             egress=egress.phase,
             egress_waits=egress.waits,
+            restored=self._restored(space.name, now),
             noted=self._noted(space.name),
             mesh=mesh.view,
             mesh_record=mesh.record,
@@ -247,7 +248,8 @@ class SpaceReconciler(Reconciler):
             records = Published(entry, obj)
         else:
             names = space_names(inputs)
-            records = await self.records.publish(self.store, entry, obj, names, addresses, found)
+            former = self.caches.restored_names(space.name, names)
+            records = await self.records.publish(self.store, entry, obj, names, addresses, found, former)
         live = replace(live, dns=records.problems, answers=found.answers)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)
@@ -338,6 +340,13 @@ class SpaceReconciler(Reconciler):
             if (store := self.caches.children.get(resource)) is not None
             for entry in store.in_namespace(space.name)
         )
+
+    def _restored(self, name: str, now: datetime) -> str:
+        """When decco took the namespace over: now, if it exists without an owner reference, see ``restored_names``."""
+        entry = self.caches.children[NAMESPACES].get(Key("", name))
+        if entry is None:
+            return ""
+        return str(entry.facts.restored) if entry.owner_uid else timestamp(now)
 
     def _noted(self, name: str) -> frozenset[str]:
         namespace = self.caches.children[NAMESPACES].get(Key("", name))

@@ -6,7 +6,7 @@ that is not started: it only reads the zones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from decco.desired import reasons
@@ -51,8 +51,26 @@ class DnsView:
 
 async def look(dns: Dns, snapshot: Snapshot, result: SimulationResult) -> DnsView:
     """Sets the desired records of ``dns``, which is not running, and reads every zone."""
-    owners: dict[str, str] = {}
     view = DnsView()
+    owners = _desire(dns, snapshot, result, view)
+    _add(view, await dns.plan(), owners, snapshot.caches.settings.cluster_id)
+    return view
+
+
+async def hand_over(dns: Dns, snapshot: Snapshot, result: SimulationResult, *, send: bool) -> DnsView:
+    """Gives names that carry this cluster's id and an owner that does not exist to the Spaces and Apps that desire
+    them, or only plans that; ``dns`` is not running.
+    """
+    view = DnsView()
+    owners = _desire(dns, snapshot, result, view)
+    view.refused.clear()
+    _add(view, await dns.hand_over(send=send), owners, snapshot.caches.settings.cluster_id)
+    return view
+
+
+def _desire(dns: Dns, snapshot: Snapshot, result: SimulationResult, view: DnsView) -> dict[str, str]:
+    """Sets the desired records; returns the owners by UID, as messages name them."""
+    owners: dict[str, str] = {}
     stores: dict[str, Store] = {"Space": snapshot.caches.spaces, "App": snapshot.caches.apps}
     for reconciled in result.results:
         entry = stores[reconciled.kind].get(reconciled.key)
@@ -60,16 +78,23 @@ async def look(dns: Dns, snapshot: Snapshot, result: SimulationResult) -> DnsVie
             continue
         owners[entry.uid] = str(reconciled)
         targets = frozenset(reconciled.addresses)
+        restored = snapshot.caches.restored_names(entry.key.namespace or entry.key.name, reconciled.names)
         # Nothing is known of what the edge answers, so shared names stay with the clusters that serve them.
-        state = dns.ensure(entry.uid, [WantedRecord(name, targets, standby=None) for name in reconciled.names])
+        records = [WantedRecord(name, targets, standby=None, restored=name in restored) for name in reconciled.names]
+        state = dns.ensure(entry.uid, records)
         view.refused += [(str(reconciled), problem) for problem in state.problems if problem.reason != REASON_PENDING]
-    for provider, zone, found in await dns.plan():
+    return owners
+
+
+def _add(
+    view: DnsView, result: Sequence[tuple[str, str, Plan | DnsError]], owners: dict[str, str], cluster: str
+) -> None:
+    for provider, zone, found in result:
         if isinstance(found, DnsError):
             view.unreadable.append((provider, zone, found))
         else:
-            view.steps += _steps(provider, zone, found, owners, snapshot.caches.settings.cluster_id)
+            view.steps += _steps(provider, zone, found, owners, cluster)
             view.orphans += [(provider, zone, name) for name in found.orphans]
-    return view
 
 
 def remarks_of(view: DnsView) -> Findings:
@@ -84,11 +109,7 @@ def remarks_of(view: DnsView) -> Findings:
 async def release(dns: Dns, cluster: str, *, send: bool) -> DnsView:
     """Withdraws all names of ``cluster``, or only plans that; ``dns`` is a service of that cluster, not running."""
     view = DnsView()
-    for provider, zone, found in await dns.release_all(send=send):
-        if isinstance(found, DnsError):
-            view.unreadable.append((provider, zone, found))
-        else:
-            view.steps += _steps(provider, zone, found, {}, cluster)
+    _add(view, await dns.release_all(send=send), {}, cluster)
     return view
 
 

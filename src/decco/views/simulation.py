@@ -206,6 +206,7 @@ class _NameRecorder:
         names: Sequence[str],
         addresses: Sequence[str] | None,
         _found: object = None,
+        _restored: object = None,
     ) -> Published:
         self.published = tuple(names), tuple(addresses or ())
         return Published(entry, obj)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
@@ -28,12 +29,13 @@ def decide(
     current: Current | None,
     *desired: tuple[str, WantedRecord],
     adopt: bool = False,
+    unproven: bool = False,
     paused: Collection[str] = (),
     lost: Collection[str] = (),
     ended: Collection[str] = (),
 ) -> Plan:
     name = desired[0][1].name if desired else NAME
-    rules = Rules("here", 180, frozenset({U, V}), adopt, dict.fromkeys(paused, lost), ended)
+    rules = Rules("here", 180, frozenset({U, V}), adopt, dict.fromkeys(paused, lost), ended, unproven=unproven)
     return plan(ZONE, {current.name: current} if current else {}, {name: dict(desired)}, rules)
 
 
@@ -87,8 +89,12 @@ def test_what_is_not_mine_is_never_touched(current: Current) -> None:
 def test_orphans_are_counted_and_taken_only_on_request() -> None:
     assert decide(OF_GONE).orphans == (NAME,)
     assert decide(OF_GONE, adopt=True).changes == ()
-    assert decide(OF_GONE, (U, WANTED), adopt=True).changes[0].after == (ADDRESS, ownership(U))
-    assert decide(OTHERS, (U, WANTED), adopt=True).changes == ()
+    proven = replace(WANTED, restored=True)
+    assert decide(OF_GONE, (U, WANTED), adopt=True).changes == (), "not proven"
+    assert decide(OF_GONE, (U, proven)).changes == (), "nobody asked for it"
+    assert decide(OF_GONE, (U, proven), adopt=True).changes[0].after == (ADDRESS, ownership(U))
+    assert decide(OF_GONE, (U, WANTED), adopt=True, unproven=True).changes[0].after == (ADDRESS, ownership(U))
+    assert decide(OTHERS, (U, proven), adopt=True, unproven=True).changes == ()
 
 
 def test_what_an_owner_left_whose_end_was_seen_is_free() -> None:

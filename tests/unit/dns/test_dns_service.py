@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from decco.backoff import Backoff
+from decco.dns.contested import CONFLICT_SECONDS, MOST_READ
 from decco.dns.errors import BatchRefused, ProviderUnreachable
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.providers.memory.client import MemoryProvider
@@ -216,8 +217,8 @@ async def test_a_foreign_name_is_named_and_left_and_its_batch_goes_on(bench: Ben
         await until(bench.dns, lambda: bench.dns.state("u3").problems[0].reason == "RecordConflict")
         assert f"n3.{ZONE} already has a record of type MX" in bench.dns.state("u3").problems[0].message
         assert bench.faulty.calls == ["records", "apply"]
-        await asyncio.sleep(600)
-        assert bench.faulty.calls == ["records", "apply"]
+        await asyncio.sleep(10 * CONFLICT_SECONDS - 5)
+        assert bench.faulty.calls == ["records", "apply", *["records"] * 9], "once a minute"
 
 
 async def test_a_name_taken_behind_our_back_is_found_without_a_storm(bench: Bench) -> None:
@@ -232,8 +233,8 @@ async def test_a_name_taken_behind_our_back_is_found_without_a_storm(bench: Benc
         await until(bench.dns, lambda: bench.dns.state("u5").problems[0].reason == "RecordConflict")
         assert len(bench.faulty.calls) <= 1 + 2 * 6 + 1
         del bench.faulty.calls[:]
-        await asyncio.sleep(600)
-        assert bench.faulty.calls == []
+        await asyncio.sleep(10 * CONFLICT_SECONDS - 5)
+        assert bench.faulty.calls == ["records"] * 9
     assert bench.values("n5", TXT) == ("mine",)
     assert bench.values("n5") == ()
 
@@ -584,10 +585,50 @@ async def test_adopt_gives_a_lost_owners_name_to_the_one_who_wants_it(bench: Ben
         await ready(bench.dns, "before-restore")
     again = bench.new_dns(adopt=True)
     async with running(again):
-        again.ensure("after-restore", want("x", to="192.0.2.2"))
+        again.ensure("stranger", want("x", to="192.0.2.3"))
+        await until(again, lambda: {p.reason for p in again.state("stranger").problems} == {"RecordConflict"})
+        again.forget("stranger")
+        again.ensure("after-restore", [replace(each, restored=True) for each in want("x", to="192.0.2.2")])
         await ready(again, "after-restore")
     assert bench.values("x") == ("192.0.2.2",)
     assert bench.values("z") == ("192.0.2.1",)
+
+
+def reasons_of(dns: Dns) -> set[str]:
+    return {problem.reason for problem in dns.state("after-restore").problems}
+
+
+async def test_a_restored_cluster_hands_its_names_over(bench: Bench) -> None:
+    async with running(bench.dns):
+        bench.dns.ensure("before-restore", want("x", "z"))
+        await ready(bench.dns, "before-restore")
+    controller, command = bench.new_dns(), bench.new_dns()
+    async with running(controller):
+        controller.ensure("after-restore", want("x", to="192.0.2.2"))
+        await until(controller, lambda: reasons_of(controller) == {"RecordConflict"})
+        command.ensure("after-restore", want("x", to="192.0.2.2"))
+        for send in (False, True):
+            ((_, _, result),) = await command.hand_over(send=send)
+            assert not isinstance(result, Exception)
+            assert [(change.verb, change.name) for change in result.changes] == [("update", f"x.{ZONE}")]
+            assert bench.values("x") == (("192.0.2.2",) if send else ("192.0.2.1",))
+        assert bench.values("z") == ("192.0.2.1",), "nobody desires it yet"
+        await asyncio.sleep(CONFLICT_SECONDS + 5)
+        assert controller.state("after-restore").ready
+
+
+async def test_a_name_that_becomes_free_is_taken_within_minutes(bench: Bench) -> None:
+    many = [f"n{number}" for number in range(3 * MOST_READ)]
+    for label in many:
+        bench.put(RecordSet(f"{label}.{ZONE}", A, 60, ("192.0.2.1",)))
+    async with running(bench.dns):
+        bench.dns.ensure("u", want(*many, to="192.0.2.9"))
+        await until(bench.dns, lambda: bench.dns.state("u").problems)
+        await asyncio.sleep(600)
+        assert len(bench.dns.state("u").problems) == len(many)
+        bench.memory.contents[ZONE].clear()
+        await asyncio.sleep(CONFLICT_SECONDS + 5)
+        assert bench.dns.state("u").ready
 
 
 async def test_plan_reports_and_changes_nothing(bench: Bench) -> None:

@@ -79,6 +79,7 @@ class Names:
         names: Sequence[str],
         _addresses: Sequence[str] | None,
         _found: object = None,
+        _restored: object = None,
     ) -> Published:
         self.published = set(names)
         return Published(entry, obj)

@@ -14,8 +14,13 @@ from decco.errors import ConfigError
 
 if TYPE_CHECKING:
     from decco.dns.records import RecordSet
+    from decco.dns.service import Dns
+    from decco.kube.client import Client
+    from decco.settings import Settings
     from decco.views.dnsplan import DnsView
     from decco.views.findings import Finding
+    from decco.views.simulation import SimulationResult
+    from decco.views.snapshot import Snapshot
 
 PLAN, RELEASE = "plan", "release"
 EXIT_FOUND, EXIT_FAILED = 1, 2
@@ -34,9 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     flags.add_common(parser, "table", "json", "yaml")
     parser.epilog = (
         "Reads the cluster, the Secrets with the providers' credentials in decco's namespace, and every zone; changes "
-        "nothing without release --yes. Of names that clusters of a federation share, what the others have stays. Exit "
-        "status: 0 nothing to do, or all of it is done; 1 something would change, or a name cannot be published; "
-        "2 an error."
+        "nothing without release --yes. Of names that clusters of a federation share, what the others have stays. With "
+        "the clusterId of this cluster, after it was restored from a backup, release gives the names of owners that do "
+        "not exist to the Spaces and Apps that desire them now, and leaves all else. Exit status: 0 nothing to do, or "
+        "all of it is done; 1 something would change, or a name cannot be published; 2 an error."
     )
 
 
@@ -58,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _release(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
     from decco.metrics import Metrics
     from decco.reconcilers.providers import dns_service
-    from decco.views.dnsplan import release
+    from decco.views.dnsplan import hand_over, release
 
     gone: str | None = arguments.cluster_id
     if gone is None:
@@ -70,27 +76,24 @@ def _release(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
             if not in_force.dns.providers:
                 raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to release")
             if gone == in_force.cluster_id:
-                raise ConfigError(
-                    f"{gone} is the clusterId of this cluster, whose controller would publish its names again: delete "
-                    "its Spaces instead, or name another cluster"
-                )
+                snapshot, result, dns = await _simulated(client, in_force, dry_run=not arguments.yes)
+                try:
+                    return await hand_over(dns, snapshot, result, send=arguments.yes), [*remarks, *snapshot.gaps]
+                finally:
+                    await dns.close()
             other = in_force.model_copy(update={"cluster_id": gone, "dry_run": not arguments.yes})
-            dns = await dns_service(other, client, Metrics())
-            assert dns is not None
+            service = await dns_service(other, client, Metrics())
+            assert service is not None
             try:
-                return await release(dns, gone, send=arguments.yes), list(remarks)
+                return await release(service, gone, send=arguments.yes), list(remarks)
             finally:
-                await dns.close()
+                await service.close()
 
     return asyncio.run(withdraw(gone))
 
 
 def _plan(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
-    from decco.metrics import Metrics
-    from decco.reconcilers.providers import dns_service
     from decco.views.dnsplan import look
-    from decco.views.simulation import simulate
-    from decco.views.snapshot import from_cluster
 
     settings = flags.settings_of(arguments)
 
@@ -98,17 +101,29 @@ def _plan(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
         async with flags.connected(arguments, settings) as (client, in_force, remarks):
             if not in_force.dns.providers:
                 raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to plan")
-            snapshot = await from_cluster(client, in_force)
-            result = await simulate(snapshot, datetime.now(UTC), client=client)
-            # dry_run is a second safeguard: the service is not started, and with dry_run it cannot send changes.
-            dns = await dns_service(in_force.model_copy(update={"dry_run": True}), client, Metrics())
-            assert dns is not None
+            snapshot, result, dns = await _simulated(client, in_force, dry_run=True)
             try:
                 return await look(dns, snapshot, result), [*remarks, *snapshot.gaps]
             finally:
                 await dns.close()
 
     return asyncio.run(gather())
+
+
+async def _simulated(client: Client, settings: Settings, *, dry_run: bool) -> tuple[Snapshot, SimulationResult, Dns]:
+    """What the cluster contains, what its controller would do, and its DNS service, not started. ``dry_run`` is a
+    second safeguard: with it the service cannot send changes.
+    """
+    from decco.metrics import Metrics
+    from decco.reconcilers.providers import dns_service
+    from decco.views.simulation import simulate
+    from decco.views.snapshot import from_cluster
+
+    snapshot = await from_cluster(client, settings)
+    result = await simulate(snapshot, datetime.now(UTC), client=client)
+    dns = await dns_service(settings.model_copy(update={"dry_run": dry_run}), client, Metrics())
+    assert dns is not None
+    return snapshot, result, dns
 
 
 def exit_status(view: DnsView) -> int:

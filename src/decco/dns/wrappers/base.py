@@ -53,6 +53,9 @@ class Wrapper:
     def fit(self, zone: Zone, changes: Sequence[Change]) -> int:
         return self.inner.fit(zone, changes)
 
+    def outdated(self, zone: Zone, names: Collection[str]) -> None:
+        self.inner.outdated(zone, names)
+
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         return await self.call("apply", lambda inner: inner.apply(zone, changes))
 

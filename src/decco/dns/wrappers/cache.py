@@ -61,6 +61,10 @@ class Cache(Wrapper):
             cached.stale -= stale
         return [record for name in names for record in cached.sets.get(name, {}).values()]
 
+    def outdated(self, zone: Zone, names: Collection[str]) -> None:
+        if zone in self._zones:
+            self._zones[zone].stale.update(names)
+
     async def apply(self, zone: Zone, changes: Sequence[Change]) -> Sequence[Outcome]:
         cached = self._zones.setdefault(zone, _ZoneCache())
         touched = {name for change in changes for name in (change.name, change.ownership_name)}
