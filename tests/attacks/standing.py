@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.attacks.attempts import Obj
 
 API = "decco.platform9.com/v1beta2"
+UID_OF = "the UID of "
+"""In the body of a row, before the name of a Space, for its UID."""
 
 
 def owner(name: str, uid: str) -> Obj:

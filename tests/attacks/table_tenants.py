@@ -9,6 +9,7 @@ from tests.attacks.table_annotations import ANNOTATION_ATTEMPTS
 from tests.attacks.table_children import CHILD_ATTEMPTS
 from tests.attacks.table_hostnames import HOSTNAME_ATTEMPTS
 from tests.attacks.table_isolation import ISOLATION_ATTEMPTS
+from tests.attacks.table_owners import OWNER_ATTEMPTS
 from tests.attacks.table_pods import POD_ATTEMPTS
 from tests.attacks.table_routes import KIND_ATTEMPTS, ROUTE_ATTEMPTS
 from tests.attacks.table_services import NETWORK_ATTEMPTS, SERVICE_ATTEMPTS
@@ -20,6 +21,7 @@ TENANT_TABLES: dict[str, Sequence[Attempt]] = {
     "tenant-annotations": ANNOTATION_ATTEMPTS,
     "tenant-services": SERVICE_ATTEMPTS,
     "tenant-network": NETWORK_ATTEMPTS,
+    "tenant-owners": OWNER_ATTEMPTS,
     "tenant-pods": POD_ATTEMPTS,
     "tenant-children": CHILD_ATTEMPTS,
     "space-pods": ISOLATION_ATTEMPTS,

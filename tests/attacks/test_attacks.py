@@ -80,7 +80,7 @@ def test_messages(world: World) -> None:
             if attempt.expect in seen or not attempt.expect.startswith("DECCO-"):
                 continue
             seen.add(attempt.expect)
-            message = str(json.loads(attempt.send(world.cp.api, world.api(attempt.who)).body)["message"])
+            message = str(json.loads(world.send(attempt).body)["message"])
             said = message.partition(" denied request: ")[2]
             asks = "ask your cluster administrator" in said or said.endswith("correct the list [DECCO-0608]")
             if not (said.endswith("]") and asks and len(said) < 600 and "  " not in said):

@@ -10,18 +10,29 @@ import copy
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from testbed.api import Api, RequestFailed
+from testbed.api import Api, RequestFailed, Response
 from testbed.controlplane import ControlPlane
 from testbed.manifests import MANIFESTS, install_crds
 from testbed.pki import KeyPair
 from tests.attacks import people
 from tests.attacks.attempts import NAMESPACES, OK, SPACES, Attempt, Obj, verdict
 from tests.attacks.people import CONTROLLER, OPERATOR_A, OPERATOR_B, Person
-from tests.attacks.standing import API, GRANTS, ISOLATED, RUNTIME_CLASSES, children, owned, owner, secrets_binding
+from tests.attacks.standing import (
+    API,
+    GRANTS,
+    ISOLATED,
+    RUNTIME_CLASSES,
+    UID_OF,
+    children,
+    owned,
+    owner,
+    secrets_binding,
+)
 from tests.attacks.third_parties import CRDS
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -102,8 +113,17 @@ class World:
             self._apis[person] = Api(urlsplit(self.cp.url).port or 443, self.cp.ca_file, pair)
         return self._apis[person]
 
+    def send(self, attempt: Attempt) -> Response:
+        """With the UID of Space x in the place of ``UID_OF`` x."""
+        text = json.dumps(attempt.body) if isinstance(attempt.body, dict) else ""
+        if UID_OF in text:
+            for name, uid in self.uid.items():
+                text = text.replace(f"{UID_OF}{name}", uid)
+            attempt = replace(attempt, body=json.loads(text))
+        return attempt.send(self.cp.api, self.api(attempt.who))
+
     def verdict(self, attempt: Attempt) -> str:
-        return verdict(attempt.send(self.cp.api, self.api(attempt.who)))
+        return verdict(self.send(attempt))
 
     def build(self) -> None:
         self.cp.install_gateway_api()

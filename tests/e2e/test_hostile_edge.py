@@ -153,14 +153,14 @@ def test_400_hostile_apps_on_one_edge(victim: Tenant, attackers: list[Tenant]) -
         while attacking.is_alive():
             meanwhile.append(edits(victim, f"meanwhile{len(meanwhile)}-"))
         after = edits(victim, "after")
-    assert failures == [], "not all hostile objects were accepted"
-    accepted = sum(len(world.list(APPS, tenant.name)) for tenant in attackers)
-    assert accepted == HOSTILE_APPS
     print(
         f"an edit, seconds until applied / written by decco / reported by the edge / answered: {undisturbed}; "
         f"{', '.join(str(each) for each in meanwhile)} meanwhile; {after} after; "
         f"{sum(traffic.exchanges)} exchanges and {traffic.requests} requests, {len(traffic.lost)} lost"
     )
+    assert failures == [], "not all hostile objects were accepted"
+    accepted = sum(len(world.list(APPS, tenant.name)) for tenant in attackers)
+    assert accepted == HOSTILE_APPS
     traffic.nothing_lost()
     written = max(statistics.median(each.written for each in meanwhile), after.written)
     answered = max(statistics.median(each.answered for each in meanwhile), after.answered)

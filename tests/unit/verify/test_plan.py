@@ -73,7 +73,7 @@ def test_each_policy_is_tried() -> None:
     policies = {path.stem for path in folder.glob("*.yaml")} - {"0-parameters"}
     tried = {name for each in WRITES if each.policy for name in each.policy.split("|")}
     assert tried <= policies
-    assert policies - tried == {"controller", "status", "space-transfer", "space-parameters"}, (
-        "they need the controller's identity, the subresource, a granted name or a parameter"
+    assert policies - tried == {"controller", "status", "space-transfer", "space-parameters", "tenant-owners"}, (
+        "they need the controller's identity, the subresource, a granted name, a parameter or the UID of a Space"
     )
     assert {each.name for each in WRITES if not each.policy} >= {"listeners-own", "deployment-own", "pod-isolated"}

@@ -21,7 +21,8 @@ SKEW_SECONDS = (5.0, 60.0)
 ADMISSION_POLICIES = (
     *("app-privileges", "controller", "namespace-labels", "space-hostnames", "space-membership", "space-parameters"),
     *("space-pods", "space-privileges", "space-transfer", "status", "tenant-annotations", "tenant-children"),
-    *("tenant-hostnames", "tenant-kinds", "tenant-network", "tenant-pods", "tenant-routes", "tenant-services"),
+    *("tenant-hostnames", "tenant-kinds", "tenant-network", "tenant-owners", "tenant-pods", "tenant-routes"),
+    "tenant-services",
 )
 """Names of the policies in manifests/policies, without the group; a test verifies that they match."""
 
