@@ -251,8 +251,8 @@ HOLDS = 0.15
 FEDERATED = 0.06
 """Share of the plans with a second cluster that serves the same names."""
 SMALL = 0.92
-"""Share of the small plans: nearly every fault needs few objects, few steps and few faults, and a small plan
-takes a fraction of the time of a large one."""
+"""Share of the small plans: nearly every defect needs few objects, steps and faults, and a small plan takes a fraction
+of the time of a large one."""
 SMALL_SECONDS = 12.0
 
 
