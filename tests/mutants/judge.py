@@ -104,7 +104,12 @@ def _in_child(file: str, text: str, tests: Sequence[Path], output: int) -> int:
 
 def failing_schedule(file: str, text: str, schedules: int) -> str:
     """The seed of the first schedule of the simulation that fails; empty if none does."""
-    found = in_child(lambda: first_failure(file, text, 1, schedules), SIMULATION_SECONDS)
+
+    def work() -> int | None:
+        found = first_failure(file, text, 1, schedules)
+        return found[0] if found is not None else None
+
+    found = in_child(work, SIMULATION_SECONDS)
     return f"simulation: seed {found}" if found else ""
 
 
