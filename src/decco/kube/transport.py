@@ -48,6 +48,7 @@ from decco.kube.errors import (
     class_of,
     error_of_status,
 )
+from decco.kube.places import Places, group_of
 from decco.log import get_logger
 from decco.objects import SECRETS
 from decco.text import printable
@@ -122,7 +123,7 @@ class Transport:
         self._connection = connection
         self._outages = outages
         self._user_agent = user_agent
-        self._places = asyncio.Semaphore(in_flight)
+        self._places = Places(in_flight)
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout))
         self._observe: Observer = observe or (lambda *_: None)
         self._may_write = may_write
@@ -239,7 +240,7 @@ class Transport:
         self, verb: str, resource: str, url: URL, body: bytes | None, timeout: aiohttp.ClientTimeout | None
     ) -> _Answer:
         method = _METHODS.get(verb, verb)
-        async with nullcontext() if verb == "WATCH" else self._places:
+        async with nullcontext() if verb == "WATCH" else self._places.place(group_of(url.raw_path)):
             session = await self._ready()
             generation = self._generation
             if method != "GET":
