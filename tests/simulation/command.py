@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     if options.plan:
         done = _run_all([plan.load(options.plan.read_text())], options)
     else:
-        if options.n > 1:
+        if options.n > 1 and not options.trace:
             schedule.run(plan.make(0))  # imports what is imported late, once for all processes
         for seeds in batches(range(options.seed, options.seed + options.n)):
             done = done.plus(Done(*forked(lambda seeds=seeds: _run_all(map(plan.make, seeds), options))))  # type: ignore[misc]
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     took = clock.real_perf_counter() - started
     print(
         f"schedules={done.schedules} failed={done.failed} hours={done.seconds / 3600:.2f} requests={done.requests} "
-        f"callbacks={done.callbacks} cpu={_cpu_seconds():.1f} seconds={took:.1f}"
+        f"callbacks={done.callbacks} seconds={took:.1f} cpu={_cpu_seconds():.1f}"
     )
     return 1 if done.failed else 0
 
@@ -177,6 +177,6 @@ def _in_processes(argv: list[str], seed: int, schedules: int, jobs: int) -> int:
     took = clock.real_perf_counter() - started
     print(
         f"schedules={sums['schedules']:.0f} failed={sums['failed']:.0f} hours={sums['hours']:.2f} "
-        f"requests={sums['requests']:.0f} callbacks={sums['callbacks']:.0f} cpu={sums['cpu']:.1f} seconds={took:.1f}"
+        f"requests={sums['requests']:.0f} callbacks={sums['callbacks']:.0f} seconds={took:.1f} cpu={sums['cpu']:.1f}"
     )
     return status
