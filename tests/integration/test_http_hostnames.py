@@ -185,6 +185,17 @@ def test_paths_and_names_of_endpoints(cluster: Cluster, decco: Decco, name: str)
     eventually(lambda: tenant.hostnames("later") == [tenant.fqdn, tenant.wild])
 
 
+def test_a_wildcard_is_given_up_while_a_name_below_it_stays(cluster: Cluster, decco: Decco, name: str) -> None:
+    """The listener of the name that stays is called https-<name>, which is no name below the wildcard."""
+    tenant = Tenant(cluster, name)
+    tenant.edit(httpHostnames=tenant.http(tenant.www, tenant.wild))
+    eventually(lambda: {tenant.www, tenant.wild} <= tenant.grants())
+    tenant.edit(httpHostnames=tenant.http(tenant.www))
+    eventually(lambda: tenant.wild not in tenant.grants())
+    assert tenant.www in tenant.grants()
+    decco.settle()
+
+
 @full
 def test_two_spaces_and_one_name(cluster: Cluster, decco: Decco, name: str) -> None:
     """A wildcard never takes a name below it; the later Space goes without, and has it by a transfer or afterwards."""

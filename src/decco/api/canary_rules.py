@@ -38,12 +38,12 @@ CANARY_RULES: tuple[Rule[AppSpec], ...] = (
         message="takes a share of the traffic of that App, and there is no weight: set weight to 0 to 100",
     ),
     Rule(
-        cel="!(has(self.canaryOf) && self.?runAsJob.orValue(false))",
-        holds=lambda s: s.canary_of is None or not s.run_as_job,
+        cel="!(has(self.canaryOf) && (self.?runAsJob.orValue(false) || has(self.job)))",
+        holds=lambda s: s.canary_of is None or not (s.run_as_job or s.job is not None),
         at=".canaryOf",
         reason=Reason.FORBIDDEN,
-        message="cannot be combined with runAsJob: a Job ends, and the requests of its share would fail; remove one of "
-        "the two",
+        message="cannot be combined with job or runAsJob: a Job ends, and the requests of its share would fail; remove "
+        "one of the two",
     ),
     Rule(
         cel="!has(self.canaryOf) || has(self.httpUrlPath) || (has(self.endpoints) && "

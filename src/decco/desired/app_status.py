@@ -22,7 +22,7 @@ from decco.desired.model import AppInputs, Child, Problem
 from decco.desired.runs import JobEnd, JobView, RunRecord, observe, seconds_to_next_run
 from decco.desired.stateful_set_status import pods_due, stateful_set_verdict
 from decco.desired.status import Outcomes, Satisfied, Verdict, conditions, verdict
-from decco.desired.suspension import SUSPENDED_APP, SUSPENDED_ROUTES, suspended_verdict
+from decco.desired.suspension import SUSPENDED_APP, SUSPENDED_ROUTES, not_suspended, suspended_verdict
 from decco.desired.workload_status import deployment_verdict, grace_left
 from decco.frozen import frozen
 from decco.objects import (
@@ -96,7 +96,8 @@ def app_status(
             routes = list(answer_problems(answers))
         if routes or own_run is None or own_run.end is None:
             verdicts[ConditionType.ROUTES_READY] = verdict(routes, "All routes are in effect")
-        if inputs.spec.suspend and isinstance(verdicts.get(ConditionType.ROUTES_READY), Satisfied):
+        stopped = verdicts[ConditionType.WORKLOAD_READY].reason in (reasons.SUSPENDED, reasons.PROGRESSING)
+        if inputs.spec.suspend and stopped and isinstance(verdicts.get(ConditionType.ROUTES_READY), Satisfied):
             verdicts[ConditionType.ROUTES_READY] = SUSPENDED_ROUTES
     if dns is not None:
         verdicts[ConditionType.DNS_READY] = verdict(dns, "All DNS records are there")
@@ -181,8 +182,9 @@ def _workload(
     own = [child for child in desired.children if child.resource in _OF_THE_WORKLOAD]
     written = [_outcome(child, outcomes) for child in own]
     problem = reasons.combine([*desired.problems[ConditionType.WORKLOAD_READY], *written])
-    if problem is not None:
-        return problem  # the live object may be of an earlier spec: what prevents its update comes first
+    if problem is not None:  # the live object may be of an earlier spec: what prevents its update comes first
+        kind = inputs.spec.workload_kind
+        return not_suspended(problem, kind, inputs.name, live.workload) if inputs.spec.suspend else problem
     if inputs.spec.suspend and (run is None or run.end is None):
         return suspended_verdict(inputs.spec.workload_kind, inputs.name, live.workload)
     match inputs.spec.workload_kind:

@@ -59,6 +59,12 @@ def _of_the_app(inputs: AppInputs, sharing: Sharing) -> Problem | None:
             "it, or remove canaryOf to serve the paths alone"
         )
         return Problem(reasons.PRIMARY_NOT_FOUND, message)
+    if primary.canary_of == inputs.name:
+        message = (
+            f"this App and App {primary.name} are canaries of each other, so neither has a route to share; remove canaryOf "
+            "and weight from the one that is to have the route"
+        )
+        return Problem(reasons.CANARY_REFUSED, message)
     if primary.canary_of is not None:
         message = (
             f"App {primary.name} is a canary itself and has no route to share; set canaryOf to {primary.canary_of}"
@@ -95,7 +101,7 @@ def _of_a_path(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath
         return Problem(reasons.CANARY_WAITING, f"{begin} yet: it is not known there")
     if share.refusal:
         return Problem(reasons.CANARY_REFUSED, f"{begin}: {share.refusal}")
-    if not share.weight:
+    if not share.weight or _is_to_have_no_pods(inputs):
         return None
     if not share.canary.serving:
         return Problem(reasons.CANARY_WAITING, f"{begin} yet: it waits for a ready pod")
@@ -103,6 +109,13 @@ def _of_a_path(inputs: AppInputs, endpoint: ResolvedEndpoint, path: ResolvedPath
         message = f"{begin} yet: its route does not have it; see the conditions of App {primary.name}"
         return Problem(reasons.CANARY_WAITING, message)
     return None
+
+
+def _is_to_have_no_pods(inputs: AppInputs) -> bool:
+    """Suspended, or scaled to none: then no share is as it is meant, and nothing is waited for."""
+    live = inputs.live_replicas
+    number = inputs.spec.replicas if inputs.spec.replicas is not None or live is None else live.replicas
+    return inputs.spec.suspend or number == 0
 
 
 def together(endpoints: tuple[HttpEndpoint, ...], one: HttpEndpoint, sharing: Sharing) -> frozenset[str]:

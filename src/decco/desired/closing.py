@@ -55,6 +55,13 @@ def _covers(claim: Claim, name: str) -> bool:
     return name == claim or (claim.startswith("*.") and name.partition(".")[2] == claim[2:])
 
 
+_NO_NAME_OF_AN_OBJECT = "".join(
+    f"(?<!{quote}{field}{quote}:{quote})" for field in ("name", "sectionName") for quote in ('"', r'\\"')
+)
+"""The name of a listener ends with a host name, and together with it reads like a name below a wildcard:
+https-www.example.com. So what follows these keys does not count, nor in JSON within JSON, as kubectl leaves it."""
+
+
 def serves(text: bytes, claims: Iterable[Claim], kept: Collection[Claim] = ()) -> bool:
     """Whether a listener or route, as JSON, contains a name of one of these claims that is in none of those that are
     ``kept``.
@@ -70,7 +77,7 @@ def serves(text: bytes, claims: Iterable[Claim], kept: Collection[Claim] = ()) -
 def _pattern(claim: Claim) -> re.Pattern[bytes]:
     below = {".": r"(?:[a-z0-9_*-]+\.)*", "*": r"(?:[a-z0-9_-]+|\*)\."}.get(claim[0], "")
     root = re.escape(claim.removeprefix("*.").removeprefix("."))
-    return re.compile(rf"(?<![a-z0-9_.*-]){below}{root}(?![a-z0-9_.-])".encode())
+    return re.compile(rf"{_NO_NAME_OF_AN_OBJECT}(?<![a-z0-9_.*-]){below}{root}(?![a-z0-9_.-])".encode())
 
 
 def closed_policy(live: Obj, space: SpaceFacts, app: str, uid: str, edge: EdgeSettings) -> Child | None:

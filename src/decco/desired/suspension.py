@@ -22,6 +22,13 @@ SUSPENDED_APP = Satisfied(
 SUSPENDED_ROUTES = Satisfied("All routes are there, and lead to no pod while the App is suspended", reasons.SUSPENDED)
 
 
+def not_suspended(problem: Problem, kind: WorkloadKind, name: str, live: Obj | None) -> Problem:
+    """Why the workload is not written, if ``suspend`` is set: what runs goes on, since one write has both."""
+    if live is None or isinstance(suspended_verdict(kind, name, live), Satisfied):
+        return problem
+    return Problem(problem.reason, f"{problem.message}; until then spec.suspend has no effect, and the pods run on")
+
+
 def suspended_verdict(kind: WorkloadKind, name: str, live: Obj | None) -> Verdict:
     """``live`` is None if the workload does not exist (yet)."""
     what = f"{kind.value} {name}"

@@ -514,9 +514,9 @@ def _canaries() -> Iterator[Row]:
     bad = app(**{**canary, "weight": None})
     yield Row("canary without weight", bad, good, "spec.canaryOf", "there is no weight")
     yield Row("canary of itself", app("main", **canary), good, "spec.canaryOf", "is this App itself")
-    yield Row(
-        "canary as a Job", app(**canary, runAsJob=True), good, "spec.canaryOf", "cannot be combined with runAsJob"
-    )
+    says = "cannot be combined with job or runAsJob"
+    for job in ({"runAsJob": True}, {"job": {}}):
+        yield Row(f"canary as a Job by {next(iter(job))}", app(**canary, **job), good, "spec.canaryOf", says)
     says = "this App has no HTTP endpoint"
     yield Row("canary by TCP", app(**{**canary, "httpUrlPath": None}), good, "spec.canaryOf", says)
     yield Row("canary of nothing", app(**{**canary, "httpUrlPath": None, "endpoints": []}), good, "spec.canaryOf", says)

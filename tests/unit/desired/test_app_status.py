@@ -633,3 +633,19 @@ def test_what_is_given_is_never_changed() -> None:
     copies = copy.deepcopy((desired.children, live, previous))
     app_status(HTTP, desired, written(HTTP), live, previous, LATER)
     assert (desired.children, live, previous) == copies
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_refused_workload_is_not_reported_as_suspended(stopped: bool) -> None:
+    """One write has the refused change and the end of the pods, so the pods run on, and the status says it."""
+    inputs = app({"httpUrlPath": "/web", "suspend": True})
+    live = rolled_out(children_of(app({"httpUrlPath": "/web"}))["Deployment", "web"])
+    live["spec"]["replicas"] = 0 if stopped else 2
+    route = accepted(children_of(inputs)["HTTPRoute", "web"])
+    outcomes = written(inputs, Deployment=Problem("Invalid", "the API server refuses it"))
+    found = AppLive(workload=live, routes={("HTTPRoute", "web"): route})
+    status = app_status(inputs, app_children(inputs), outcomes, found, {}, NOW)
+    conditions = {each["type"]: each for each in status["conditions"]}
+    message = conditions["WorkloadReady"]["message"]
+    assert message.endswith("the pods run on") is not stopped
+    assert conditions["RoutesReady"]["reason"] != "Suspended"

@@ -11,6 +11,7 @@ from decco.api.conditions import ConditionType
 from decco.api.types import AppProtocol
 from decco.desired.app import app_children
 from decco.desired.model import AppInputs
+from decco.desired.replicas import LiveReplicas
 from decco.desired.shares import Canary, HttpEndpoint, Primary, split
 from decco.objects import BACKEND_TLS_POLICIES, Obj
 from tests.unit.desired.app_cases import addresses, app, by_address, objs, reasons_of, without
@@ -137,6 +138,28 @@ def test_why_a_canary_gets_nothing(main: Primary | None, spec: dict[str, Any], w
 def test_a_weight_of_0_waits_for_nothing() -> None:
     main = replace(MAIN, canaries=(canary("web", 0, serving=False),), carried=frozenset({"main"}))
     assert reported(main, {"weight": 0}) == []
+
+
+@pytest.mark.parametrize("spec", [{"suspend": True}, {"replicas": 0}])
+def test_a_canary_that_is_to_have_no_pods_waits_for_none(spec: dict[str, Any]) -> None:
+    main = replace(MAIN, canaries=(canary("web", 5, serving=False),), carried=frozenset({"main"}))
+    assert reported(main) == [("RoutesReady", "CanaryWaiting")]
+    assert reported(main, spec) == []
+
+
+def test_a_canary_that_was_scaled_to_none_waits_for_none() -> None:
+    main = replace(MAIN, canaries=(canary("web", 5, serving=False),), carried=frozenset({"main"}))
+    inputs = replace(app(SPEC), primary=main, live_replicas=LiveReplicas(0, "1", None))
+    assert reasons_of(inputs) == []
+
+
+def test_two_canaries_of_each_other() -> None:
+    """The advice is not to name itself, which is refused."""
+    inputs = replace(app(SPEC), primary=replace(MAIN, canary_of="web"))
+    [problem] = app_children(inputs).problems[ConditionType.ROUTES_READY]
+    assert problem.reason == "CanaryRefused"
+    assert "remove canaryOf and weight" in problem.message
+    assert "set canaryOf to" not in problem.message
 
 
 def test_without_its_primary_a_canary_has_no_address() -> None:

@@ -102,6 +102,12 @@ def test_an_edit_of_a_paused_space_has_no_effect_yet(paused: bool, lost: set[str
         ("shop.test", '"db.shop.test"', False),
         ("shop.test", '"*.shop.test"', False),
         ("*.shop.test", '"*.shop.test"', True),
+        # Names of listeners are not names that they serve.
+        ("*.shop.test", '{"hostname":"www.shop.test","name":"https-www.shop.test"}', True),
+        ("*.shop.test", '{"hostname":"*.eu.shop.test","name":"any-https-eu.shop.test"}', False),
+        ("*.shop.test", '{"name":"decco","sectionName":"tls-db.shop.test"}', False),
+        ("*.shop.test", r'"{\"name\":\"decco\",\"sectionName\":\"tls-db.shop.test\"}"', False),
+        ("*.shop.test", '{"hostnames":["https-www.shop.test"]}', True),
     ],
 )
 def test_serves(claim: str, text: str, found: bool) -> None:
