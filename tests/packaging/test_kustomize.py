@@ -132,3 +132,12 @@ def test_every_name_in_an_app_follows(build: Any) -> None:
         assert name not in said, f"{name} is not renamed everywhere"
         assert f"blue-{name}" in said
     assert the(found, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "blue-web"
+
+
+def test_a_canary_follows_the_name_of_its_app(build: Any) -> None:
+    main = {**APP, "metadata": {"name": "main"}}
+    canary = {**APP, "spec": {**APP["spec"], "canaryOf": "main", "weight": 5}}
+    found = build([main, canary], namePrefix="blue-")
+    apps = {obj["metadata"]["name"]: obj for (_, kind, _, _), obj in found.items() if kind == "App"}
+    assert set(apps) == {"blue-main", "blue-web"}
+    assert apps["blue-web"]["spec"]["canaryOf"] == "blue-main"

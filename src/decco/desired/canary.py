@@ -61,8 +61,8 @@ def _of_the_app(inputs: AppInputs, sharing: Sharing) -> Problem | None:
         return Problem(reasons.PRIMARY_NOT_FOUND, message)
     if primary.canary_of == inputs.name:
         message = (
-            f"this App and App {primary.name} are canaries of each other, so neither has a route to share; remove canaryOf "
-            "and weight from the one that is to have the route"
+            f"this App and App {primary.name} are canaries of each other, so neither has a route to share; remove "
+            "canaryOf and weight from the one that is to have the route"
         )
         return Problem(reasons.CANARY_REFUSED, message)
     if primary.canary_of is not None:

@@ -273,7 +273,8 @@ def test_a_canary_has_no_limits_of_its_own() -> None:
         ({"proxy_read_timeout": "120"}, "120s", set()),
         ({"proxy_read_timeout": "120", "proxy_send_timeout": "120"}, "120s", set()),
         ({"proxy_read_timeout": "120", "proxy_send_timeout": "300"}, "300s", {"timeout-changed"}),
-        ({"proxy_read_timeout": "soon"}, None, set()),
+        ({"proxy_read_timeout": "soon"}, None, {"annotation-without-counterpart"}),
+        ({"proxy_read_timeout": "5m", "proxy_send_timeout": "300"}, "300s", {"annotation-without-counterpart"}),
     ],
 )
 def test_the_time_between_two_reads_is_the_idle_timeout(annotations: Obj, want: str | None, remark: set[str]) -> None:
@@ -281,6 +282,14 @@ def test_the_time_between_two_reads_is_the_idle_timeout(annotations: Obj, want: 
     [endpoint] = endpoints(result)
     assert endpoint.get("timeouts") == ({"idle": want} if want else None)
     assert remarks(result) == remark
+
+
+def test_a_name_of_a_space_without_a_domain_is_not_said_to_be_above() -> None:
+    """The missing domain is an error of the Space; half of a name in another message helps nobody."""
+    passed_on = ingress(("db.example.org", "/", "web"), ssl_passthrough="true")
+    made = other(result_of(workload(), service(), passed_on, domain=None), "Ingress")
+    [text] = [remark.message for remark in made.remarks if remark.name == "hostname-added-to-space"]
+    assert text == "db.example.org is not below the Space's FQDN, so it was added to the Space's hostnames"
 
 
 def test_a_canary_shares_the_route() -> None:

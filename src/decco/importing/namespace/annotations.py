@@ -56,8 +56,9 @@ _DONE = frozenset(
 """Converted below, or without an effect."""
 _OWN_RECORDS = "decco publishes the FQDN and httpHostnames itself, if its settings have a DNS provider"
 _ISSUER = (
-    "decco takes certificates from Secrets of its own namespace: have the issuer write the Secret there (a Certificate "
-    "with the same secretName), labelled and annotated for the Space"
+    "decco takes certificates from Secrets of its own namespace, or has cert-manager issue them in the Space's: name "
+    "the issuer in certificates.issuerRef of the Space and remove httpCertSecretName and certSecretName there, or have "
+    "it write these Secrets to decco's namespace, labelled and annotated for the Space"
 )
 _PROTOCOLS = {"HTTP": None, "GRPC": "grpc"}
 
@@ -179,6 +180,9 @@ def _protocol(ingress: Part, found: dict[str, str]) -> str | None:
 
 def _timeout(ingress: Part, found: dict[str, str]) -> str:
     names = [f"{PREFIX}/proxy-read-timeout", f"{PREFIX}/proxy-send-timeout"]
+    for name in names:
+        if name in found and not _number(found[name], 0):
+            _lost(ingress, name, "it is no whole number of seconds, so ingress-nginx ignores it: set timeouts.idle")
     seconds = max((_number(found.get(name), 0) for name in names), default=0)
     if not 0 < seconds < 100_000:
         return ""

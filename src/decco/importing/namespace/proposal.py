@@ -219,7 +219,8 @@ class _Proposal:
             _append(backend.workload, passthrough_endpoint(route, backend, names, fqdn))
             if not in_zone(route.host, fqdn) and route.host not in spec.get("hostnames", ()):
                 spec.setdefault("hostnames", []).append(route.host)
-                text = f"{route.host} is not below {fqdn}, so it was added to the Space's hostnames"
+                above = fqdn if spec["domainName"] else "the Space's FQDN"
+                text = f"{route.host} is not below {above}, so it was added to the Space's hostnames"
                 route.ingress.remark(route.at, "hostname-added-to-space", text)
 
     def _backends(self, routes: Iterable[Route]) -> list[Routed]:
