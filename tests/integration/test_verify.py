@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,11 @@ ADMISSION = ("--only", "admission")
 class Command:
     cp: ControlPlane
     folder: Path
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
 
     def _words(self, *more: str) -> tuple[list[str], dict[str, str]]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DECCO_")}
-        given = {f"DECCO_{name.upper()}": value for name, value in SETTINGS.items()}
+        given = {f"DECCO_{name.upper()}": value for name, value in self.settings.items()}
         argv = [sys.executable, "-m", "decco.cli.main", "verify", f"--kubeconfig={self.cp.kubeconfig}", *more]
         return argv, {**kept, **given}
 

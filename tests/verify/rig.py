@@ -81,6 +81,7 @@ class Rig:
         started = time.monotonic()
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=SECONDS, env=environ)
         took = time.monotonic() - started
+        assert done.stdout or done.returncode == 2, f"status {done.returncode}: {done.stderr[-3000:]}"
         return Run(done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr, took)
 
     @contextlib.contextmanager

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from decco.objects import LABEL_SPACE
+from testbed.api import RequestFailed
 from testbed.node.edge import GATEWAY, NAMESPACE
 from tests.e2e.clients import whoever
 from tests.images.pki import Authority
@@ -171,8 +173,9 @@ def test_the_edge_is_not_identified(rig: Rig) -> None:
     wrong = {"DECCO_EDGE__NAMESPACE": "somewhere-else"}
     with rig.controller(wrong):
         run = rig.run("--only", "routing", *QUICK, settings=wrong)
-    assert_named(run, "routing/http-project", "DECCO-0806", "upstream connect error", "edge.namespace")
-    assert "setup/app-a-web" in run.named("failed")
+    # Envoy's own words, or none within the time of a request.
+    assert_named(run, "routing/http-project", "DECCO-0806", "set edge.namespace or edge.cidrs")
+    assert run.named("failed")["setup/app-a-web"]["code"] == "DECCO-0181", run.failures
     assert "routing/http-open" in run.named("passed"), run.failures
     assert_whole(rig)
 
@@ -186,6 +189,43 @@ def test_the_gateway_takes_no_listeners(rig: Rig) -> None:
         run = rig.run("--only", "routing", *QUICK)
     assert_named(run, "setup/space-a", run.named("failed")["setup/space-a"]["code"], "RoutesReady")
     assert_whole(rig)
+
+
+def test_another_policy_opens_the_way_out(rig: Rig) -> None:
+    """Of a platform that gives every namespace a NetworkPolicy: policies add up, so declared egress is open."""
+    with rig.controller(), opened(rig):
+        run = rig.run("--only", "egress", *QUICK)
+    assert_named(run, "egress/declared-undeclared", "DECCO-0830", "connected")
+    assert run.named("failed").keys() <= {"egress/declared-undeclared", "egress/declared-api-server"}
+    assert_whole(rig)
+
+
+@contextlib.contextmanager
+def opened(rig: Rig) -> Iterator[None]:
+    """Writes a NetworkPolicy for all egress into each Space e as soon as its namespace exists."""
+    ended = threading.Event()
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "platform"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+    }
+
+    def write() -> None:
+        while not ended.wait(0.5):
+            for name in rig.cluster.kubectl("get", "namespaces", "-l", LABEL_SPACE, "-o", "name").split():
+                if name.endswith("-e"):
+                    with contextlib.suppress(RequestFailed):  # it may be there, or the namespace going
+                        where = ["-n", name.partition("/")[2]]
+                        rig.cluster.kubectl("create", *where, "-f", "-", input=json.dumps(policy))
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(60)
 
 
 @contextlib.contextmanager

@@ -58,7 +58,8 @@ NOTHING_PROBED = Answers()
 
 def answer_problems(answers: Answers) -> Iterable[Problem]:
     """The broken links, and what has not answered yet."""
-    for answer in answers.failed:
+    # Silence has one cause; a closed connection has several, so it comes after that.
+    for answer in sorted(answers.failed, key=lambda each: each.tcp and each.result == CLOSED):
         yield _problem(answer)
     for name in sorted(set(answers.waiting)):
         yield Problem(reasons.WAITING_FOR_ANSWER, f"the edge has not answered for {name} yet")
@@ -71,11 +72,12 @@ class _Link(NamedTuple):
     text: str
 
 
+CLOSED = "closed"
 _LINKS = {
     "connect": _Link(
         reasons.ADDRESS_UNREACHABLE, "accepts no connection; look at the proxy's pods, or correct edge.addresses"
     ),
-    "closed": _Link(
+    CLOSED: _Link(
         reasons.LISTENER_NOT_ANSWERING, "ends the connection in the TLS handshake; look at the log of the proxy"
     ),
     "alert": _Link(reasons.REFUSED_BY_PROXY, "refuses the TLS handshake; renew the certificate with a common key type"),
@@ -104,14 +106,20 @@ _LINKS = {
     ),
 }
 """By ``probe.model.Result``."""
+_CLOSED_PASSING = _Link(
+    reasons.LISTENER_NOT_ANSWERING,
+    "ends the connection in the TLS handshake: it has no listener or route for the name yet, or gets no connection to "
+    "the pods; look at the log of the proxy, the NetworkPolicies of the namespace, and edge.namespace or edge.cidrs",
+)
+"""Where the edge passes TLS on: it also ends the connection of a client when it gets none itself."""
 _NO_SERVICE = _Link(reasons.SERVICE_MISSING, "reaches no pod, because the Service is gone; look at the log of decco")
 _NO_POD = _Link(reasons.NO_READY_POD, "reaches no pod, because none is ready; look at WorkloadReady")
-_BEHIND = frozenset({"closed", "alert", "silent", "port_closed", "application"})
+_BEHIND = frozenset({CLOSED, "alert", "silent", "port_closed", "application"})
 """Results that a missing pod explains, if TLS ends in the pod or the answer is the App's."""
 
 
 def _problem(answer: Answer) -> Problem:
-    link = _LINKS[answer.result]
+    link = _CLOSED_PASSING if answer.tcp and answer.result == CLOSED else _LINKS[answer.result]
     if answer.result in _BEHIND and (answer.tcp or answer.result in {"silent", "application"}):
         if not answer.service:
             link = _NO_SERVICE

@@ -13,8 +13,11 @@ SPACES = ("a", "b", "c", "d", "e", "f", "g")
 """a and d are of one project, b of another, the rest of none. e has further names over HTTPS and declares its egress, f
 has limits, g an isolation.
 """
-ISSUED = "h"
-"""A Space whose certificates come from an issuer; only where there is cert-manager."""
+ISSUED, CLAIMANT, ZONED, MESHED = "h", "i", "j", "k"
+"""Spaces that single probes make: with certificates from an issuer, with names that another Space has, spread over
+zones, and in a service mesh.
+"""
+LATER = (ISSUED, CLAIMANT, ZONED, MESHED)
 PROJECTS = {"a": "one", "d": "one", "b": "two"}
 DEFAULT_DOMAIN = "decco-verify.test"
 """Without DNS providers the names are only sent to the edge, never resolved."""
@@ -84,13 +87,23 @@ class Names:
         """The Space whose name this is; "a" for names of none."""
         if host == self.further or host.endswith(f".{self.wild}"):
             return "e"
-        words = (*SPACES, ISSUED)
+        words = (*SPACES, *LATER)
         return next((word for word in words if f".{host}".endswith(f".{self.fqdn(word)}")), "a")
+
+    @property
+    def claimed(self) -> str:
+        """A host name that Space g has first, and that the claimant asks for."""
+        return f"verify-{self.run}-claim.{self.domain}"
 
     @property
     def outside(self) -> str:
         """A namespace that is not a Space's."""
         return f"verify-{self.run}-outside"
+
+    @property
+    def monitoring(self) -> str:
+        """A namespace whose pods may read metrics of all Spaces."""
+        return f"verify-{self.run}-monitoring"
 
     @property
     def tenant(self) -> str:

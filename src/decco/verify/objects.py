@@ -11,7 +11,9 @@ from decco.objects import (
     ANNOTATION_SHARE_WITH,
     API_VERSION,
     APPS,
+    LABEL_MONITORING,
     LABEL_SHARE,
+    NAMESPACES,
     NETWORK_POLICIES,
     SPACES,
     Obj,
@@ -19,7 +21,7 @@ from decco.objects import (
 )
 from decco.verify import pods
 from decco.verify.material import BILLING, TLS_SPACES, Material
-from decco.verify.names import ISSUED, Names
+from decco.verify.names import LATER, Names
 from decco.verify.pki import Leaf
 
 PODS = Resource("", "v1", "pods", "Pod")
@@ -67,6 +69,13 @@ LIMITS: Obj = {
 """Of Space f. pods.SLOW and DRIPS are between and beyond the two times."""
 
 
+TOPOLOGY: Obj = {"zoneSpread": "Prefer", "trafficDistribution": "PreferClose"}
+"""Of Space d: values that every version of Kubernetes serves, and that keep no pod from running."""
+QUOTA: Obj = {"hard": {"count/configmaps": "50"}}
+RANGE: Obj = {"limits": [{"type": "Container", "defaultRequest": {"cpu": "7m"}}]}
+"""Of Space g."""
+
+
 POD_METADATA: Obj = {
     "labels": {"team": "verify"},
     "annotations": {"note": "kept"},
@@ -107,7 +116,7 @@ def endpoints(names: Names, space: str) -> list[Obj]:
             {"name": "named", "port": REWRITTEN, "httpPath": "/named", "httpHostnames": [names.further]},
             {"name": "shared", "port": EXTRA, "httpPath": "/shared"},
         ]
-    tcp = {"name": "tcp", "port": TCP, "createDnsRecord": True}
+    tcp = {"name": "tcp", "port": TCP, "createDnsRecord": True, "createClearTextService": True}
     private = {"name": "private", "port": PRIVATE, "verifyTcpClientCert": True}
     metrics = {"name": "metrics", "port": METRICS, "isMetricsEndpoint": True}
     if space != "a":
@@ -126,7 +135,7 @@ def endpoints(names: Names, space: str) -> list[Obj]:
 
 def space(names: Names, word: str) -> Obj:
     spec: Obj = {"domainName": names.domain}
-    if word != ISSUED:
+    if word not in LATER:
         spec["httpCertSecretName"] = names.secret(f"{word}-http")
     if (project := names.project(word)) is not None:
         spec["project"] = project
@@ -136,6 +145,8 @@ def space(names: Names, word: str) -> Obj:
         spec["hostnames"] = [names.extra]
     if word == "b":
         spec["encryptHttp"] = True
+    if word == "d":
+        spec["topology"] = TOPOLOGY
     if word == "e":
         spec["egressPolicy"] = "Declared"
         spec["httpHostnames"] = [
@@ -144,7 +155,8 @@ def space(names: Names, word: str) -> Obj:
     if word == "f":
         spec["limits"] = LIMITS
     if word == "g":
-        spec["isolation"] = Isolation.USER_NAMESPACE.value
+        spec["hostnames"] = [names.claimed]
+        spec |= {"isolation": Isolation.USER_NAMESPACE.value, "resourceQuota": QUOTA, "limitRange": RANGE}
     meta = {"name": names.space(word), "labels": names.labels}
     return {"apiVersion": API_VERSION, "kind": SPACES.kind, "metadata": meta, "spec": spec}
 
@@ -192,6 +204,12 @@ def _of_spaces(names: Names, material: Material) -> list[Obj]:
         for kind, leaves in (("http", material.web), ("tcp", material.tcp))
         for word, leaf in leaves.items()
     ]
+
+
+def namespaces(names: Names) -> list[Obj]:
+    """Those of no Space."""
+    labels = {names.outside: names.labels, names.monitoring: {**names.labels, LABEL_MONITORING: "true"}}
+    return [{**_head(NAMESPACES), "metadata": {"name": name, "labels": each}} for name, each in labels.items()]
 
 
 def canary(names: Names, image: str, user: int | None) -> tuple[Obj, Obj]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from decco.kube.errors import Forbidden, KubeError, NotServed
+from decco.verify.edge import Refused
 from decco.verify.outcome import STRETCH, Failed, NotTested, Outcome
 from decco.verify.plan import ordered
 from decco.verify.probe import Probe, Result
@@ -64,6 +65,8 @@ async def _tried(probe: Probe, world: World, seconds: float) -> tuple[Outcome, s
             await probe.check(world)
     except Failed as error:
         return Outcome.FAILED, str(error), error.message
+    except Refused as error:
+        return Outcome.FAILED, f"the edge does not answer: {error}", ""
     except NotTested as error:
         return Outcome.SKIPPED, str(error), ""
     except TimeoutError:

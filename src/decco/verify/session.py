@@ -154,10 +154,7 @@ async def _create(client: Client, world: World) -> None:
     role, binding = roles(names)
     first: list[tuple[Resource, Obj]] = [
         *((SECRETS, each) for each in objects.shared_secrets(names, world.material)),
-        (
-            NAMESPACES,
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.outside, "labels": names.labels}},
-        ),
+        *((NAMESPACES, each) for each in objects.namespaces(names)),
         (objects.CLUSTER_ROLES, role),
     ]
     second: list[tuple[Resource, Obj]] = [

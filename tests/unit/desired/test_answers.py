@@ -42,6 +42,16 @@ def test_the_link_is_named(answer: Answer, reason: str) -> None:
     assert answer.detail in problem.message
 
 
+def test_an_edge_that_passes_tls_on_may_have_no_connection_itself() -> None:
+    """Then it ends those of its clients; where it ends TLS itself, this is no explanation."""
+    blocked = replace(TCP, endpoint="other", result="silent")
+    first, second = answer_problems(Answers((TCP, blocked)))
+    assert (first.reason, second.reason) == ("BackendBlocked", "ListenerNotAnswering")
+    assert "no connection to the pods" in second.message
+    (alone,) = answer_problems(Answers((HTTP,)))
+    assert "no connection to the pods" not in alone.message
+
+
 @pytest.mark.parametrize("result", [each for each in Result if each not in (Result.ANSWERED, Result.RECORD)])
 def test_each_result_is_a_link(result: Result) -> None:
     assert list(answer_problems(Answers((replace(TCP, result=result.value),))))

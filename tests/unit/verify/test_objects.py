@@ -13,7 +13,7 @@ from decco.verify import material, objects, pods
 from decco.verify.access import roles
 from decco.verify.edge import Request, parse
 from decco.verify.groups import setup
-from decco.verify.names import ISSUED, LABEL, SPACES, Names, new_run
+from decco.verify.names import LABEL, LATER, SPACES, Names, new_run
 from decco.verify.pki import digest
 from decco.verify.world import World
 
@@ -30,7 +30,7 @@ def test_names_are_those_of_spaces() -> None:
 
 
 def test_spaces_and_apps_are_valid_and_labelled() -> None:
-    for word in SPACES:
+    for word in (*SPACES, *LATER):
         space = objects.space(NAMES, word)
         SpaceSpec.model_validate(space["spec"])
         assert labelled(space)
@@ -46,7 +46,7 @@ def labelled(obj: Obj) -> bool:
 
 def test_each_host_name_belongs_to_its_space() -> None:
     """Each Space may have an edge address of its own."""
-    for word in (*SPACES, ISSUED):
+    for word in (*SPACES, *LATER):
         assert NAMES.space_of(NAMES.fqdn(word)) == word
         assert NAMES.space_of(NAMES.host(word, "tcp")) == word
     assert {NAMES.space_of(name) for name in (NAMES.further, NAMES.wildcard, f"one.{NAMES.wild}")} == {"e"}
@@ -65,6 +65,7 @@ def test_each_secret_that_a_space_names_is_made() -> None:
 def test_everything_has_the_label() -> None:
     made = material.make(NAMES)
     rest: list[Obj] = [*objects.shared_secrets(NAMES, made), *roles(NAMES), *objects.canary(NAMES, "image", None)]
+    rest += objects.namespaces(NAMES)
     assert {obj["metadata"]["labels"][LABEL] for obj in rest} == {NAMES.run}
 
 

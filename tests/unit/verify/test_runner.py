@@ -10,6 +10,7 @@ import pytest
 
 from decco.kube.errors import Forbidden, NotServed, Unreachable
 from decco.verify import runner
+from decco.verify.edge import Refused
 from decco.verify.outcome import Failed, NotTested, Outcome, eventually
 from decco.verify.probe import Probe, Result
 from decco.verify.world import World
@@ -43,6 +44,13 @@ async def ran(*probes: Probe, without: str = "", seconds: float = 60) -> dict[st
     assert [each.probe.name for each in results] == [each.name for each in probes]
     assert {each.probe.name for each in seen} == chosen
     return {each.probe.name: each for each in results}
+
+
+async def test_an_edge_that_does_not_answer_fails_the_probe_and_not_the_run() -> None:
+    found = await ran(probe("a/silent", raising(Refused("no answer within 6 s"))), probe("a/other", passing))
+    assert (found["a/silent"].outcome, found["a/silent"].code) == (Outcome.FAILED, "DECCO-0806")
+    assert found["a/silent"].text == "the edge does not answer: no answer within 6 s"
+    assert found["a/other"].outcome is Outcome.PASSED
 
 
 async def test_what_needs_a_failed_probe_is_skipped_with_its_name() -> None:

@@ -15,6 +15,7 @@ from decco.objects import (
     uid_of,
 )
 from decco.verify.edge import Refused, Request
+from decco.verify.groups.routing import ANSWER_SECONDS
 from decco.verify.groups.setup import app_of
 from decco.verify.objects import PODS
 from decco.verify.outcome import Failed, eventually
@@ -86,9 +87,15 @@ async def _space_at_edge(world: World) -> None:
 
 
 async def _neighbours(world: World) -> None:
-    answer = await world.ask(Request(world.names.fqdn("a"), "/verify/who"))
-    if answer.status != 200:
-        raise Failed(f"Space a answers {answer.status} after the deletion of Space d")
+    async def answers() -> None:
+        try:
+            answer = await world.ask(Request(world.names.fqdn("a"), "/verify/who"))
+        except Refused as error:
+            raise Failed(f"Space a does not answer after the deletion of Space d: {error}") from error
+        if answer.status != 200:
+            raise Failed(f"Space a answers {answer.status} after the deletion of Space d")
+
+    await eventually(answers, ANSWER_SECONDS)
 
 
 APP, SPACE = "deletion/app", "deletion/space"

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from decco.dns.errors import DnsError
 from decco.dns.factory import make_provider
 from decco.dns.provider import Provider, Zone
-from decco.dns.records import ADDRESS_TYPES, TXT, RecordSet
-from decco.dns.registry import ownership_name, parse
+from decco.dns.registry import Current, ownership_name
 from decco.errors import ConfigError
 from decco.hostnames import in_zone
 from decco.objects import SPACES, uid_of
@@ -25,7 +24,7 @@ UNREADABLE = ("memory", "none")
 """Providers whose records exist in the controller only, or nowhere."""
 
 
-async def _providers(world: World) -> list[tuple[Provider, Zone]]:
+async def covering(world: World) -> list[tuple[Provider, Zone]]:
     """Those that have a zone for the run's domain. Raises NotTested if there is none."""
     return await world.once("dns", lambda: _made(world))
 
@@ -53,25 +52,29 @@ async def _made(world: World) -> list[tuple[Provider, Zone]]:
             zones = await asyncio.wait_for(provider.zones(), CALL_SECONDS)
         except (DnsError, TimeoutError) as error:
             raise Failed(f"provider {settings.label} does not answer: {str(error) or 'time limit'}") from error
-        covering = [zone for zone in zones if in_zone(world.names.domain, zone.name)]
-        if covering:
-            found.append((provider, max(covering, key=lambda zone: len(zone.name))))
+        above = [zone for zone in zones if in_zone(world.names.domain, zone.name)]
+        if above:
+            found.append((provider, max(above, key=lambda zone: len(zone.name))))
     if not found:
         raise NotTested(f"no provider has a zone of {world.names.domain}; --domain names another")
     return found
 
 
-async def _records(world: World, name: str) -> list[tuple[str, list[RecordSet]]]:
-    """The records of a name and its ownership record, from each provider."""
-    found = []
-    for provider, zone in await _providers(world):
-        names = {name, ownership_name(name, zone.name)}
-        try:
-            sets = await asyncio.wait_for(provider.records(zone, names), CALL_SECONDS)
-        except (DnsError, TimeoutError) as error:
-            raise Failed(f"provider {provider.name} does not answer: {str(error) or 'time limit'}") from error
-        found.append((provider.name, [each for each in sets if each.values]))
-    return found
+async def current(provider: Provider, zone: Zone, name: str) -> Current:
+    """The records of a name, and its ownership record. Raises Failed."""
+    owner = ownership_name(name, zone.name)
+    try:
+        sets = await asyncio.wait_for(provider.records(zone, {name, owner}), CALL_SECONDS)
+    except (DnsError, TimeoutError) as error:
+        text = f"provider {provider.name} does not answer: {str(error) or 'time limit'}"
+        raise Failed(text, "verify-dns-silent") from error
+    at = {where: tuple(each for each in sets if each.values and each.name == where) for where in (name, owner)}
+    return Current(name, at[name], at[owner])
+
+
+async def _records(world: World, name: str) -> list[tuple[str, Current]]:
+    """The same from each provider."""
+    return [(provider.name, await current(provider, zone, name)) for provider, zone in await covering(world)]
 
 
 async def _answers(world: World) -> None:
@@ -80,7 +83,7 @@ async def _answers(world: World) -> None:
 
 
 async def _every_provider(world: World) -> None:
-    covered = {provider.name for provider, _ in await _providers(world)}
+    covered = {provider.name for provider, _ in await covering(world)}
     missing = [each.label for each in world.settings.dns.providers if each.label not in covered]
     if missing:
         raise NotTested(f"not tested: {', '.join(missing)}, of other zones; --domain names another")
@@ -98,32 +101,31 @@ def _published(name: Callable[[World], str]) -> Check:
 async def _is_published(world: World, name: str) -> None:
     owner = await world.get(SPACES, world.names.space(world.names.space_of(name)))
     expected = set(owner["status"].get("addresses") or ())
-    for provider, sets in await _records(world, name):
-        values = {value.rstrip(".") for each in sets if each.type in ADDRESS_TYPES for value in each.values}
+    for provider, now in await _records(world, name):
+        values = {value.rstrip(".") for each in now.addresses for value in each.values}
         if values != expected:
             raise Failed(f"{name} points to {sorted(values) or 'nothing'} at {provider}, not to {sorted(expected)}")
 
 
 async def _owned(world: World) -> None:
     uid = uid_of(await world.get(SPACES, world.names.space("a")))
-    for provider, sets in await _records(world, world.names.fqdn("a")):
-        owners = [parse(value) for each in sets if each.type == TXT for value in each.values]
-        if not any(owner is not None and owner.uid == uid for owner in owners):
+    for provider, now in await _records(world, world.names.fqdn("a")):
+        if now.uid_in(world.settings.cluster_id) != uid:
             raise Failed(f"the ownership record of {world.names.fqdn('a')} at {provider} does not name the Space")
 
 
 async def _not_asked_for(world: World) -> None:
     name = world.names.host("a", "private")
-    for provider, sets in await _records(world, name):
-        if sets:
+    for provider, now in await _records(world, name):
+        if now.sets or now.ownership:
             raise Failed(f"{name} has records at {provider} without createDnsRecord")
 
 
 def _withdrawn(name: Callable[[World], str]) -> Check:
     async def check(world: World) -> None:
         async def gone() -> None:
-            for provider, sets in await _records(world, name(world)):
-                if sets:
+            for provider, now in await _records(world, name(world)):
+                if now.sets or now.ownership:
                     raise Failed(f"{name(world)} still has records at {provider}")
 
         await eventually(gone, SECONDS)

@@ -138,7 +138,7 @@ def _secret(names: Names, egress: Egress) -> str:
     return names.secret(f"client-{egress.name}")
 
 
-async def _results(world: World, space: str) -> dict[str, bool]:
+async def results(world: World, space: str) -> dict[str, bool]:
     return await world.once(("egress", space), lambda: _run(world, space))
 
 
@@ -182,10 +182,10 @@ def _check(egress: Egress) -> Check:
     async def check(world: World) -> None:
         if egress.space == WITHOUT_CERTIFICATE and world.settings.certificates.issuer_name is not None:
             raise NotTested("the issuer in the setting certificates.issuerName gives every client a certificate")
-        results = await _results(world, egress.space)
-        if egress.control and not results.get(egress.control):
+        found = await results(world, egress.space)
+        if egress.control and not found.get(egress.control):
             raise NotTested(f"it says nothing while egress/{egress.control} gets no answer")
-        reached = results.get(egress.name, False)
+        reached = found.get(egress.name, False)
         if reached and not egress.answer:
             raise Failed("the target answered", "verify-egress-open")
         if not reached and egress.answer:

@@ -5,7 +5,7 @@ A connection that must not be is evidence only if the port is open: so a pod of 
 
 from __future__ import annotations
 
-from decco.desired.names import listener_port_name
+from decco.desired.names import cleartext_service, listener_port_name
 from decco.frozen import frozen
 from decco.objects import NETWORK_POLICIES, Key, Obj
 from decco.verify.groups.setup import app_of
@@ -26,11 +26,19 @@ from decco.verify.probe import Check, Probe
 from decco.verify.world import World
 
 ENFORCED = "isolation/enforced"
-OUTSIDE = "outside"
+OUTSIDE, MONITORING = "outside", "monitoring"
+"""Clients in no Space."""
 API, API_SERVER = "outside-to-api-server", ("tcp", "kubernetes.default.svc", "443")
 """A connection that no probe is about: what a pod with declared egress does not reach."""
-SOURCES = ("a", "b", "c", "d", OUTSIDE)
-WHO = {"a": "project one", "d": "project one", "b": "project two", "c": "no project", OUTSIDE: "no Space"}
+SOURCES = ("a", "b", "c", "d", OUTSIDE, MONITORING)
+WHO = {
+    "a": "project one",
+    "d": "project one",
+    "b": "project two",
+    "c": "no project",
+    OUTSIDE: "no Space",
+    MONITORING: "labelled by the administrator",
+}
 
 
 @frozen
@@ -60,7 +68,19 @@ _PORTS = {
     "undeclared": "an undeclared port",
     "metrics": "the metrics port",
     "service": "the Service",
+    "cleartext": "the Service of createClearTextService",
 }
+
+
+_NUMBERS = {
+    "http": WEB,
+    "plain": TCP,
+    "undeclared": UNDECLARED,
+    "metrics": METRICS,
+    "service": 443,
+    "cleartext": TCP,
+}
+_SERVICES = {"service": "tcp", "cleartext": cleartext_service("tcp")}
 
 
 def _rows(source: str, to: str, allowed: str, closed: str) -> list[Connection]:
@@ -71,11 +91,11 @@ def _rows(source: str, to: str, allowed: str, closed: str) -> list[Connection]:
 
 
 CONNECTIONS = (
-    *_rows("a", "a", "http tls plain undeclared metrics service", ""),
+    *_rows("a", "a", "http tls plain undeclared metrics service cleartext", ""),
     *_rows("b", "b", "tls plain undeclared metrics", ""),
-    *_rows("c", "c", "http tls plain undeclared metrics service", ""),
+    *_rows("c", "c", "http tls plain undeclared metrics service cleartext", ""),
     *_rows("d", "d", "http undeclared", ""),
-    *_rows("d", "a", "http tls service", "plain undeclared metrics"),
+    *_rows("d", "a", "http tls service", "plain undeclared metrics cleartext"),
     *_rows("a", "d", "http", "undeclared"),
     *_rows("a", "b", "", "tls plain undeclared"),
     *_rows("b", "a", "", "http tls plain undeclared metrics service"),
@@ -85,7 +105,9 @@ CONNECTIONS = (
     *_rows(OUTSIDE, "b", "", "tls"),
     *_rows("a", "c", "http tls service", "plain undeclared metrics"),
     *_rows("b", "c", "tls", "plain undeclared"),
-    *_rows(OUTSIDE, "c", "http tls", "plain undeclared metrics"),
+    *_rows(OUTSIDE, "c", "http tls", "plain undeclared metrics cleartext"),
+    *_rows(MONITORING, "a", "metrics", "plain undeclared"),
+    *_rows(MONITORING, "c", "metrics", "undeclared"),
 )
 
 
@@ -102,9 +124,8 @@ async def _addresses(world: World, to: str) -> tuple[str, Obj]:
 
 
 def _number(pod: Obj, port: str) -> int:
-    numbers = {"http": WEB, "plain": TCP, "undeclared": UNDECLARED, "metrics": METRICS, "service": 443}
     if port != "tls":
-        return numbers[port]
+        return _NUMBERS[port]
     name = listener_port_name("tcp")
     containers = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
     found = [each for container in containers for each in container.get("ports") or () if each.get("name") == name]
@@ -118,7 +139,7 @@ async def _targets(world: World, source: str) -> list[Target]:
     for each in CONNECTIONS:
         if each.source == source:
             address, pod = await pod_of(world, each.to)
-            host = f"tcp.{world.names.space(each.to)}.svc" if each.port == "service" else address
+            host = f"{_SERVICES[each.port]}.{world.names.space(each.to)}.svc" if each.port in _SERVICES else address
             targets.append(Target(each.id, each.allowed, ("tcp", host, str(_number(pod, each.port)))))
     if source == OUTSIDE:
         address = await world.once("canary", lambda: _canary(world))
@@ -150,7 +171,8 @@ async def results(world: World, source: str) -> dict[str, bool]:
     """What a client in this Space, or outside of all, has reached."""
 
     async def run() -> dict[str, bool]:
-        namespace = world.names.outside if source == OUTSIDE else world.names.space(source)
+        elsewhere = {OUTSIDE: world.names.outside, MONITORING: world.names.monitoring}
+        namespace = elsewhere.get(source) or world.names.space(source)
         return await world.run_client(namespace, "client", await _targets(world, source))
 
     return await world.once(("client", source), run)

@@ -7,12 +7,13 @@ from decco.objects import SECRETS, Key, Obj
 from decco.verify import objects
 from decco.verify.edge import Refused, Request
 from decco.verify.groups.routing import ANSWER_SECONDS, expect
-from decco.verify.objects import PRIVATE
+from decco.verify.objects import PODS, PRIVATE
 from decco.verify.outcome import Failed, eventually
 from decco.verify.pki import Leaf
 from decco.verify.probe import Probe
 from decco.verify.world import World
 
+HASTENED = "verify.decco.platform9.com/hastened"
 POD_SECONDS = 150.0
 """The kubelet brings a changed Secret to a pod within some 90 s."""
 
@@ -20,6 +21,22 @@ POD_SECONDS = 150.0
 async def _renew(world: World, kind: str, leaf: Leaf, **more: bytes) -> None:
     key = Key(world.names.controller, world.names.secret(f"c-{kind}"))
     await world.client.patch(SECRETS, key, {"data": objects.encoded({**leaf.data, **more})})
+
+
+async def _copied(world: World, leaf: Leaf) -> None:
+    name = world.names.secret("c-tcp")
+    copy = await world.get(SECRETS, name, "c")
+    if objects.decoded(copy).get("tls.crt") != leaf.data["tls.crt"]:
+        raise Failed(f"the copy of Secret {name} is still the one from before")
+
+
+async def _hasten(world: World) -> None:
+    """The kubelet brings changed Secrets when it looks at a pod: every 90 s at most, and when the pod's annotations
+    change. How often it looks is no promise of decco.
+    """
+    for pod in await world.pods("c", "web"):
+        key = Key(world.names.space("c"), pod["metadata"]["name"])
+        await world.client.patch(PODS, key, {"metadata": {"annotations": {HASTENED: world.names.run}}})
 
 
 async def _shown(world: World, server: str, leaf: Leaf) -> None:
@@ -46,6 +63,8 @@ async def _tcp(world: World) -> None:
     world.material.tcp["c"] = leaf
     revoked = world.material.authorities["c"].revoked(world.material.clients["revoked"].serial)
     await _renew(world, "tcp", leaf, **{CA_CRL: revoked})
+    await eventually(lambda: _copied(world, leaf), ANSWER_SECONDS)
+    await _hasten(world)
     await eventually(lambda: _shown(world, name, leaf), POD_SECONDS)
     if _identity(await world.pods("c", "web")) != before:
         raise Failed("the pod or one of its containers was restarted", "verify-restarted")
@@ -83,12 +102,7 @@ async def _revoked(world: World) -> None:
 async def _verifies_still(world: World) -> None:
     """After the renewal, clients of the authority are admitted and others are not."""
     request = Request(world.names.host("c", "private"), "/who")
-    try:
-        answer = await world.ask(request, "other-space")
-    except Refused as error:
-        raise Failed(f"a client of the Space's authority is refused after the renewal: {error}") from error
-    if f"c/web {PRIVATE}" not in answer.body:
-        raise Failed(f"the endpoint answers {answer.status} after the renewal")
+    await eventually(lambda: expect(world, request, f"c/web {PRIVATE}", "other-space"), ANSWER_SECONDS)
     try:
         await world.ask(request, "stranger")
     except Refused:

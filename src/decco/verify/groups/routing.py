@@ -129,9 +129,7 @@ async def _weight(world: World) -> None:
     request = Request(world.names.fqdn("e"), "/shared/who")
 
     async def answered() -> str:
-        answer = await world.ask(request)
-        if answer.status != 200:
-            raise Failed(f"https://{request.server}{request.path} answers {answer.status} while it is shared")
+        answer = await eventually(lambda: expect(world, request, "e/"), ANSWER_SECONDS)
         return answer.body.partition(" ")[0]
 
     async def some() -> None:

@@ -1,15 +1,17 @@
-"""What a tenant is promised of the workload itself: a StatefulSet, metadata of pods, and suspension.
+"""What a tenant is promised of the workload itself: a StatefulSet, metadata of pods, a Job that ends, and suspension.
 
-All by the App timed of Space e, which is suspended once its timeouts were tried.
+The Job is the client of the group egress; the rest is the App timed of Space e, which is suspended once its timeouts
+were tried.
 """
 
 from __future__ import annotations
 
 from decco.desired.suspension import RETRY_AFTER
-from decco.objects import APPS, HTTP_ROUTES, LABEL_APP, SERVICES, STATEFUL_SETS, Key, Obj
+from decco.objects import APPS, HTTP_ROUTES, JOBS, LABEL_APP, SERVICES, STATEFUL_SETS, Key, Obj
 from decco.settings import RoutingBackend
 from decco.verify import objects
 from decco.verify.edge import Answer, Refused, Request
+from decco.verify.groups import egress
 from decco.verify.groups.routing import ANSWER_SECONDS, EDGE, expect
 from decco.verify.groups.setup import app_of
 from decco.verify.outcome import Failed, NotTested, eventually
@@ -18,6 +20,8 @@ from decco.verify.world import World
 
 APP = "timed"
 PATH = "/untimed/who"
+JOB_SECONDS = 30.0
+"""For the sidecar to end, and the Job controller."""
 
 
 async def _pod(world: World) -> Obj:
@@ -38,6 +42,20 @@ async def _metadata(world: World) -> None:
         lacking = sorted(wanted.items() - (meta.get(kind) or {}).items())
         if lacking:
             raise Failed(f"pod {meta['name']} has not the {kind} {dict(lacking)} of podMetadata")
+
+
+async def _job(world: World) -> None:
+    """Its pod ends by itself, although the TLS sidecar has no end of its own."""
+    await egress.results(world, "a")
+
+    async def ended() -> None:
+        job = await world.listed(JOBS, world.names.space("a"), f"{LABEL_APP}={egress.JOB}")
+        conditions = [each for found in job for each in (found.get("status") or {}).get("conditions") or ()]
+        if not any(each["type"] == "Complete" and each["status"] == "True" for each in conditions):
+            raise Failed("the container of a Job has ended, and the Job is not complete")
+        await world.app_ready("a", egress.JOB)
+
+    await eventually(ended, JOB_SECONDS)
 
 
 async def _suspend(world: World, suspended: bool) -> None:
@@ -124,6 +142,7 @@ def _probe(
 PROBES = (
     _probe("stateful-set", "an App with statefulSet is a StatefulSet, with pods of fixed names", _stateful_set, TIMED),
     _probe("pod-metadata", "pods have the labels and annotations of podMetadata", _metadata, TIMED),
+    _probe("job", "an App that runs as a Job ends when its container does, beside the TLS sidecar", _job, "egress/own"),
     _probe(
         "suspended",
         "a suspended App has no pods and is Ready",
