@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.attacks.attempts import Obj
 
 API = "decco.platform9.com/v1beta2"
+CLAIM: Obj = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 UID_OF = "the UID of "
 """In the body of a row, before the name of a Space, for its UID."""
 

@@ -41,6 +41,9 @@ def owners() -> Iterator[Attempt]:
     for who in (p.EXEMPT, p.CONTROLLER, p.ADMIN):
         held = made("configmaps", meta=owned("evil1", **blocks))
         yield from one("holds its Space", who, OK, "configmaps", held)
+    labelled = {"metadata": {"labels": {"a": "b"}}}
+    standing = path("persistentvolumeclaims", name="held")
+    yield from edit("labels what holds its Space already", p.KUBE_EDIT, OK, standing, labelled, ways=("merge", "put"))
     taken: Obj = {"metadata": owned("bank", **blocks)}
     yield from edit("adopts", p.COLLECTOR, OK, stored, taken, ways=("merge",))
 

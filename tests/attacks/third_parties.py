@@ -15,6 +15,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "endpoints": ("v1", "Endpoints"),
     "configmaps": ("v1", "ConfigMap"),
     "secrets": ("v1", "Secret"),
+    "persistentvolumeclaims": ("v1", "PersistentVolumeClaim"),
     "replicationcontrollers": ("v1", "ReplicationController"),
     "podtemplates": ("v1", "PodTemplate"),
     "deployments.apps": ("apps/v1", "Deployment"),

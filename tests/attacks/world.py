@@ -24,6 +24,7 @@ from tests.attacks.attempts import NAMESPACES, OK, SPACES, Attempt, Obj, verdict
 from tests.attacks.people import CONTROLLER, OPERATOR_A, OPERATOR_B, Person
 from tests.attacks.standing import (
     API,
+    CLAIM,
     GRANTS,
     ISOLATED,
     RUNTIME_CLASSES,
@@ -167,6 +168,9 @@ class World:
         for path, obj in (*children(web["metadata"]["uid"]), *owned()):
             # A pod needs the service account that a controller makes.
             until(lambda path=path, obj=obj: _created(admin, path, obj), path)
+        # From before the policies: a claim for a volume, of which tenants may change labels, holds its Space.
+        held = {"metadata": {"name": "held", "ownerReferences": [owner("evil1", self.uid["evil1"])]}, "spec": CLAIM}
+        admin.create("/api/v1/namespaces/evil1/persistentvolumeclaims", held)
         merge = {"Content-Type": "application/merge-patch+json"}
         for name, notes in (*((name, {"annotations": notes}) for name, notes in GRANTS.items()), *ISOLATED.items()):
             answer = admin.request("PATCH", f"{NAMESPACES}/{name}", {"metadata": notes}, headers=merge)
