@@ -180,6 +180,9 @@ async def test_policies_need_a_binding_that_denies() -> None:
     there = (CONFIGMAPS, named("decco-policy", "decco"))
     (found,) = await results(cluster.admission, context(*parameters, there))
     assert found.severity is Severity.OK
+    selected = policies(paramRef={"selector": {}, "parameterNotFoundAction": "Allow"})
+    (found,) = await results(cluster.admission, context(*selected))
+    assert found.severity is Severity.OK
 
 
 def test_the_manifests_grant_what_the_code_needs_and_nothing_else() -> None:

@@ -152,8 +152,9 @@ async def _policy_problem(context: ClusterContext, policy: Obj | None, binding: 
     if "Deny" not in actions:
         text = f"its binding says {', '.join(actions) or 'nothing'} and not Deny, so nothing is refused: {FIX_POLICIES}"
         return text, "policy-without-deny"
-    if parameters := binding["spec"].get("paramRef"):
-        key = Key(parameters.get("namespace", ""), parameters.get("name", ""))
+    parameters = binding["spec"].get("paramRef") or {}
+    if name := parameters.get("name"):  # without one they are selected, as the Spaces of tenant-owners
+        key = Key(parameters.get("namespace", ""), name)
         if await context.find(CONFIGMAPS, key) is None:
             text = f"its parameters, the ConfigMap {key}, are not there, so every write that it checks is refused"
             return f"{text}: {FIX_POLICIES}", "policy-without-parameters"
