@@ -23,15 +23,20 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = "CONTRIBUTING.md"
-CHECKED = ("src", "tests", "testbed", "bench", "tools", "docs", "manifests", "README.md", "ARCHITECTURE.md", "Makefile")
+FOLDERS = ("src", "tests", "testbed", "bench", "tools", "docs", "manifests", "images")
+FILES = ("README.md", "ARCHITECTURE.md", "SECURITY.md", "Makefile", "Dockerfile", "pyproject.toml", "mkdocs.yml")
+CHECKED = (*FOLDERS, *FILES)
 EXCEPTED = (
+    "docs/assets/*",  # of others
     "docs/design/*",
     "manifests/chart/files/*",
     "tests/unit/tools/test_vocabulary.py",
     "tools/vocabulary.py",
     "*/__pycache__/*",
 )
-SUFFIXES = frozenset({"", ".c", ".go", ".h", ".json", ".md", ".py", ".sh", ".tpl", ".txt", ".yaml", ".yml"})
+SUFFIXES = frozenset(
+    ("", ".c", ".css", ".go", ".h", ".html", ".js", ".json", ".lua", ".md", ".py", ".sh", ".svg", ".toml", ".tpl")
+) | {".txt", ".yaml", ".yml"}
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -77,8 +82,9 @@ class Vocabulary:
 
     def _identifiers_in(self, text: str) -> Iterator[tuple[int, int, str]]:
         for match in _IDENTIFIER.finditer(text):
-            if match[0] in self.identifiers:
-                yield match.start(), match.end(), self.identifiers[match[0]]
+            name = match[0] if match[0] in self.identifiers else match[0].lstrip("_")
+            if name in self.identifiers:
+                yield match.start(), match.end(), self.identifiers[name]
 
     def _phrases_in(self, text: str) -> Iterator[tuple[int, int, str]]:
         by_first: dict[str, list[tuple[str, ...]]] = {}

@@ -208,8 +208,8 @@ bool config_same(const Config *one, const Config *other)
 Config *config_merged(const Config *old, const Config *fresh, bool (*usable)(const Section *))
 {
     /* Each section is in one of the two; each may lack the end of its last line. */
-    size_t length = 0, room = length_of(config_text(old)) + length_of(config_text(fresh)) + (size_t)old->count + 1;
-    char *text = allocated(malloc(room));
+    size_t length = 0, size = length_of(config_text(old)) + length_of(config_text(fresh)) + (size_t)old->count + 1;
+    char *text = allocated(malloc(size));
     for (int i = -1; i < old->count; i++) {
         const Section *from = i < 0 ? NULL : config_find(fresh, old->sections[i].accept);
         Span part = i < 0 ? fresh->global : from != NULL && usable(from) ? from->text : old->sections[i].text;

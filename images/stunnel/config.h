@@ -1,4 +1,4 @@
-/* stunnel's configuration: of its grammar as much as is needed to tell listeners and files, the rest is for stunnel. */
+/* stunnel's configuration: as much of its grammar as listeners and files need; the rest is for stunnel. */
 #ifndef CONFIG_H
 #define CONFIG_H
 
@@ -14,7 +14,7 @@ typedef struct {
 typedef struct {
     Span text; /* from its "[name]" to the next one */
     struct sockaddr_storage address;
-    char accept[INET6_ADDRSTRLEN + 8]; /* the same as text, and what tells this section from others */
+    char accept[INET6_ADDRSTRLEN + 8]; /* the same as text, and unique among the sections */
     bool client; /* TLS out of the pod */
 } Section;
 
@@ -25,7 +25,7 @@ typedef struct {
     int count;
 } Config;
 
-/* Why the last call gave NULL: a sentence, without the name of the file. */
+/* Why the last call gave NULL: a text without the name of the file. */
 extern char config_error[512];
 
 Config *config_read(const char *path);

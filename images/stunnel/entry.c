@@ -1,7 +1,7 @@
 /* The entry point of the TLS sidecar: one stunnel, always with the files as they are now, and no connection lost.
  *
- * stunnel loads its files anew at SIGHUP and keeps open connections, but it needs help to live in a pod:
- *   - It closes its listeners and binds them anew, and refuses connections meanwhile. Listeners that it was handed at
+ * stunnel loads its files again at SIGHUP and keeps open connections, but it needs help to live in a pod:
+ *   - It closes its listeners and binds them again, and refuses connections meanwhile. Listeners that it was handed at
  *     its start (sd_listen_fds(3)) it leaves open, so they are opened here.
  *   - It gives handed listeners to sections by position alone. Two sections that change places would swap their ports,
  *     and with them who is let in; one section less, and it serves nothing any more. So it reads not the ConfigMap's
@@ -48,7 +48,7 @@
 #define SETTLE_MS 200 /* the kubelet changes several volumes one after the other */
 #endif
 #ifndef POLL_MS
-#define POLL_MS 10000 /* for where inotify tells nothing: virtual machines, or no instance left for this user */
+#define POLL_MS 10000 /* for where inotify reports nothing: virtual machines, or no instance left for this user */
 #endif
 #ifndef DRAIN_MS
 #define DRAIN_MS 5000 /* the App has ended, and so do connections, but for bytes on their way to slow peers */
@@ -61,7 +61,7 @@ enum {
 };
 
 static const char *config_path;
-static Config *good, *trial; /* what stunnel has loaded last; what it was told to load */
+static Config *good, *trial; /* what stunnel has loaded last; what it was signalled to load */
 static uint64_t seen;        /* mark of the files as they were then */
 static pid_t stunnel;
 static Network network;
@@ -86,7 +86,7 @@ static Config *read_config(void)
     return config;
 }
 
-/* What stunnel has, in the copy from which it reads; at its start, or told by SIGHUP. */
+/* What stunnel has, in the copy from which it reads; at its start, or after SIGHUP. */
 static void load(Config *config)
 {
     size_t length = (size_t)(config_text(config).end - config->text);
@@ -98,7 +98,7 @@ static void load(Config *config)
         kill(stunnel, SIGHUP);
 }
 
-static void tell_differences(const Config *fresh)
+static void log_differences(const Config *fresh)
 {
     for (int i = 0; i < good->count; i++) {
         const Section *next = config_find(fresh, good->sections[i].accept);
@@ -107,7 +107,7 @@ static void tell_differences(const Config *fresh)
                 good->sections[i].accept);
         } else if (!files_are_readable(next)) {
             say(LOG_WARNING, "%s stays as it was: not all its files are there", next->accept);
-            files_tell_unreadable(next->text);
+            files_log_unreadable(next->text);
         }
     }
     for (int i = 0; i < fresh->count; i++)
@@ -115,7 +115,7 @@ static void tell_differences(const Config *fresh)
             say(LOG_WARNING, "%s is not served: a new listener needs a new container", fresh->sections[i].accept);
 }
 
-/* Each mark is made before the content is read, so that a change in between is seen at the next look. */
+/* Each mark is made before the content is read, so that a change in between is seen at the next check. */
 static void check(void)
 {
     check_at = 0;
@@ -129,7 +129,7 @@ static void check(void)
     if (mark != seen) {
         seen = mark;
         if (fresh != NULL && (next = config_merged(good, fresh, files_are_readable)) != NULL)
-            tell_differences(fresh);
+            log_differences(fresh);
         else
             say(LOG_ERROR, "%s: %s; the last good configuration stays", config_path, config_error);
         if (next == NULL || config_same(next, good)) {
@@ -163,7 +163,7 @@ static void await_handlers(void)
 static void answered(bool loaded)
 {
     if (trial == NULL)
-        return; /* too late, and it was told again */
+        return; /* too late, and it was signalled again */
     /* The loader goes on without a library that it cannot load. */
     if (loaded && !log_names_in_force)
         give_up(strchr(preload(), '=') + 1, "stunnel has not loaded it, so it would compare names as it likes");
@@ -173,7 +173,7 @@ static void answered(bool loaded)
     answer_by = 0;
     check_at = now() + SETTLE_MS;
     if (!loaded)
-        files_tell_unreadable(config_text(was));
+        files_log_unreadable(config_text(was));
     if (loaded) {
         say(LOG_NOTICE, "configuration and certificates are loaded");
         if (was != good)
@@ -232,7 +232,7 @@ static void reap(void)
         while (log_fd >= 0 && log_is_read() && relay())
             ;
         if (trial == good)
-            files_tell_unreadable(config_text(good)); /* it has not even started */
+            files_log_unreadable(config_text(good)); /* it has not even started */
         if (WIFSIGNALED(status))
             say(LOG_ERROR, "stunnel was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
         else
@@ -286,7 +286,7 @@ static void run_timers(void)
         kill(stunnel, SIGKILL);
     }
     if (due(&answer_by)) {
-        say(LOG_WARNING, "stunnel did not say whether it has loaded the files: it will be told again");
+        say(LOG_WARNING, "stunnel did not say whether it has loaded the files: it will be signalled again");
         if (trial != good)
             config_drop(trial);
         trial = NULL;

@@ -58,7 +58,7 @@ bool files_are_readable(const Section *section)
     return true;
 }
 
-void files_tell_unreadable(Span text)
+void files_log_unreadable(Span text)
 {
     char path[PATH_MAX];
     while (config_next_file(&text, path))

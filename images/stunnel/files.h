@@ -15,8 +15,8 @@ extern int files_fd;
 /* False, with errno, if this user has no instance of inotify left, or the kernel has none. */
 bool files_watch(void);
 
-/* Continues a mark, which tells whether a file is another than before. Also watches its directory, in which the kubelet
- * swaps a symbolic link; where that fails, somebody has to look again from time to time. */
+/* Continues a mark, which differs when a file is another than before. Also watches its directory, in which the kubelet
+ * swaps a symbolic link; where that fails, the caller has to check from time to time. */
 uint64_t files_look_at(uint64_t mark, const char *path);
 uint64_t files_look_at_all(uint64_t mark, const Config *config);
 
@@ -24,6 +24,6 @@ uint64_t files_look_at_all(uint64_t mark, const Config *config);
 bool files_are_readable(const Section *section);
 
 /* Into the log, since stunnel does not say which file it could not read. */
-void files_tell_unreadable(Span text);
+void files_log_unreadable(Span text);
 
 #endif

@@ -1,13 +1,13 @@
 /* Loaded into stunnel (LD_PRELOAD): a connection that has ended in both directions is not over while bytes wait in it.
  *
  * A client has said all and closed its half; stunnel passes that on to the App; the App sends its answer and closes. From
- * then on poll(2) tells POLLHUP for the App's socket, always and unasked. stunnel reads what is left as fast as its client
+ * then on poll(2) reports POLLHUP for the App's socket, always and without request. stunnel reads what is left as fast as its client
  * takes it. But when its buffer is full and the client does not take any more at this moment, POLLHUP is all that poll
- * tells, and stunnel 5.68 to 5.75 take it for the end: they tell the client an orderly end of an answer that is cut. Later
+ * reports, and stunnel 5.68 to 5.75 take it for the end: they report to the client an orderly end of an answer that is cut. Later
  * ones ask FIONREAD first. Here poll does it for them: such a socket is left out until something else happens, which can
- * only be the client's taking of bytes; then stunnel has room, asks for POLLIN, and reads to the end.
+ * only be the client's taking of bytes; then stunnel has space, asks for POLLIN, and reads to the end.
  *
- * To be removed with a stunnel that asks by itself; tests/images/test_half_closed.py tells. Figures and what else was
+ * To be removed with a stunnel that asks by itself; tests/images/test_half_closed.py shows it. Figures and what else was
  * tried: docs/design/2026-11-23-sidecar-hangup.md.
  */
 #define _GNU_SOURCE

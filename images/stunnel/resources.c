@@ -82,5 +82,5 @@ void limit_clients(int listeners)
     limit.rlim_cur = descriptors < limit.rlim_max ? descriptors : limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         give_up("the limit of descriptors", strerror(errno));
-    say(LOG_NOTICE, "admits %llu clients at once", (unsigned long long)limit.rlim_cur * 125 / 256);
+    say(LOG_NOTICE, "accepts %llu clients at once", (unsigned long long)limit.rlim_cur * 125 / 256);
 }

@@ -10,7 +10,7 @@ enum { FIRST_LISTENER = 3 }; /* SD_LISTEN_FDS_START */
 void listen_for(const Config *config);
 
 /* Clients above the limit are turned away. Without one they would take the container's memory to its limit, where the
- * kernel ends stunnel and with it all connections. stunnel has no option for it: it admits 125 for 256 descriptors. */
+ * kernel ends stunnel and with it all connections. stunnel has no option for it: it accepts 125 for 256 descriptors. */
 void limit_clients(int listeners);
 
 #endif

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from decco.desired import pem
-from decco.desired.edge_keys import edge_keys
+from decco.desired.routing.edge import edge_keys
 from decco.desired.secret_content import inspect
 from decco.desired.secret_use import SERVER, Use, defects
 from decco.settings import RoutingSettings

@@ -156,7 +156,7 @@ def test_more_clients_than_memory_are_turned_away(
     pod.write(server("web", port, apps[0]))
     admitted = 144 + 16  # 50 MiB but 32, at 128 KiB each, and what stunnel may use of 34 spare descriptors
     with Sidecar([build("-O2", "-static", f'-DMEMORY_LIMIT_V2="{limit}"'), pod.config_path]) as sidecar:
-        sidecar.await_log(f"admits {admitted} clients at once")
+        sidecar.await_log(f"accepts {admitted} clients at once")
         sidecar.await_log(LOADED)
         with ExitStack() as stack:
 

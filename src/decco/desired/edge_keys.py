@@ -14,8 +14,6 @@ each program what its TLS library signs with and its own checks allow, and what 
 
 from __future__ import annotations
 
-from decco.settings import RoutingBackend, RoutingSettings
-
 RSA_MIN, RSA_MAX = 2048, 8192
 """Bits; larger keys are refused by Go and cost each connection a quarter of a second."""
 
@@ -23,22 +21,7 @@ RSA, P256, P384, P521, ED25519, ED448 = "RSA", "P-256", "P-384", "P-521", "Ed255
 CURVES = {"secp256r1": P256, "secp384r1": P384, "secp521r1": P521}
 """Name of a curve in cryptography -> kind of key."""
 
-_GO = frozenset({RSA, P256, P384, P521, ED25519})
-_OPENSSL = _GO | {ED448}
-SIDECAR_KEYS = _OPENSSL
-_ENVOY = frozenset({RSA, P256, P384})
-
-_OF_DIALECTS = {"haproxy": _OPENSSL, "nginx": _OPENSSL, "traefik": _GO}
-_OF_GATEWAYS = {"traefik.io/gateway-controller": _GO, "gateway.nginx.org/nginx-gateway-controller": _OPENSSL}
-"""By the controllerName of the GatewayClass. The others are mostly Envoy, whose keys all accept."""
-
-
-def edge_keys(routing: RoutingSettings, gateway_controller: str | None = None) -> frozenset[str]:
-    """The kinds of keys with which the edge can serve HTTPS."""
-    match routing.backend:
-        case RoutingBackend.GATEWAY:
-            return _OF_GATEWAYS.get(gateway_controller or "", _ENVOY)
-        case RoutingBackend.INGRESS:
-            return _OF_DIALECTS.get(routing.ingress_dialect, _ENVOY)
-        case RoutingBackend.NONE:
-            return _OPENSSL
+GO_KEYS = frozenset({RSA, P256, P384, P521, ED25519})
+OPENSSL_KEYS = GO_KEYS | {ED448}
+SIDECAR_KEYS = OPENSSL_KEYS
+ENVOY_KEYS = frozenset({RSA, P256, P384})

@@ -7,9 +7,9 @@ from datetime import datetime
 from decco.api.types import SpaceSpec
 from decco.desired import reasons
 from decco.desired.consent import parse_share_with
-from decco.desired.edge_keys import edge_keys
 from decco.desired.http_names import further_names
 from decco.desired.model import Problem, SecretSource, SecretState, SecretView, SpaceFacts, SpaceInputs
+from decco.desired.routing.edge import edge_keys
 from decco.desired.secret_use import ANY_CONTENT, NO_USE, SERVER, Use, defects
 from decco.objects import (
     ANNOTATION_REPLACE_AT_ONCE,

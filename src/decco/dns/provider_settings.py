@@ -38,6 +38,15 @@ class ProviderSettings(Section):
     kind: ClassVar[Resource | None] = None
     """The kind of the Kubernetes objects that are written instead of records, if any."""
 
+    readable: ClassVar[bool] = True
+    """Whether others than the controller can read the records."""
+    cloud: ClassVar[str | None] = None
+    """Scheme of the providerID of nodes in the cloud that the provider belongs to; ``decco init`` proposes it there."""
+    title: ClassVar[str] = ""
+    """In the proposal of ``decco init``: the name in that cloud, or what a cluster with its ``kind`` has."""
+    proposed: ClassVar[tuple[str, ...]] = ()
+    """Lines that ``decco init`` writes beside the zones."""
+
     name: DnsLabel | None = None
     """Name of the provider in metrics, logs and conditions; by default its type."""
     zones: Annotated[tuple[ZoneName, ...], Form("a list of at least one DNS name", bool)]

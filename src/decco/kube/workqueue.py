@@ -66,7 +66,7 @@ class Closed(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class _Place(Generic[K]):
+class _Queued(Generic[K]):
     """Where a key waits; ``since`` is the loop's time at which it was first added."""
 
     key: K
@@ -107,8 +107,8 @@ class WorkQueue(Generic[K]):
         self._retry_max = retry_max
         self._observer = observer
         self._jitter = jitter
-        self._levels: list[OrderedDict[str, deque[_Place[K]]]] = [OrderedDict() for _ in Priority]
-        self._queued: dict[K, _Place[K]] = {}
+        self._levels: list[OrderedDict[str, deque[_Queued[K]]]] = [OrderedDict() for _ in Priority]
+        self._queued: dict[K, _Queued[K]] = {}
         self._processing: dict[K, float] = {}
         self._again: dict[K, Priority] = {}
         self._later: dict[K, asyncio.TimerHandle] = {}
@@ -155,7 +155,7 @@ class WorkQueue(Generic[K]):
             if queued is not None:
                 return
         # An overtaken key's old entry stays in the queue and is skipped later.
-        place = _Place(key, priority, queued.since if queued else asyncio.get_running_loop().time())
+        place = _Queued(key, priority, queued.since if queued else asyncio.get_running_loop().time())
         self._queued[key] = place
         self._levels[priority].setdefault(self._group(key), deque()).append(place)
         if queued is None:
@@ -302,12 +302,12 @@ class WorkQueue(Generic[K]):
                 return place.key
         return None
 
-    def _next_group(self, level: OrderedDict[str, deque[_Place[K]]]) -> str | None:
+    def _next_group(self, level: OrderedDict[str, deque[_Queued[K]]]) -> str | None:
         """The group whose turn it is, of those that may have another worker."""
         most = self._most_of_a_group
         return next((group for group in level if most is None or self._busy[group] < most), None)
 
-    def _start(self, place: _Place[K], group: str) -> None:
+    def _start(self, place: _Queued[K], group: str) -> None:
         now = asyncio.get_running_loop().time()
         self._served += 1
         self._processing[place.key] = now

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from decco.desired.gateway_status import ACCEPTED, PROGRAMMED, current
+from decco.desired.routing.dialects import dialects
+from decco.dns.providers import settings_models
 from decco.frozen import frozen
 from decco.kube import discovery
 from decco.kube.client import Client
@@ -34,20 +36,13 @@ from decco.views.findings import Finding
 from decco.views.preflight.edge import DEFAULT_CLASS
 from decco.views.preflight.model import INGRESS_CLASSES, NODES
 
-DIALECTS = {
-    "k8s.io/ingress-nginx": "nginx",
-    "haproxy-ingress.github.io/controller": "haproxy",
-    "traefik.io/ingress-controller": "traefik",
-}
+DIALECTS = {dialect.controller: name for name, dialect in dialects().items()}
 """spec.controller of an IngressClass -> the dialect for it."""
 GATEWAY_LABELS = (
     ("gateway.networking.k8s.io/gateway-name", ""),
     ("gateway.envoyproxy.io/owning-gateway-name", "gateway.envoyproxy.io/owning-gateway-namespace"),
 )
 """Labels of the Services in front of a Gateway's pods: its name (GEP-1762), and its namespace if they are elsewhere."""
-DNS_OF_CLOUD = {"aws": ("route53", "Route 53", ()), "gce": ("clouddns", "Cloud DNS", ("project: my-project",))}
-"""Scheme of a node's providerID -> a provider of that cloud, its name, and what it needs beside its zones."""
-EXTERNAL_DNS = "externaldns.k8s.io"
 _SHOWN = 5
 
 
@@ -63,7 +58,8 @@ class Found:
     ingress_classes: list[Obj] = field(default_factory=list)
     services: list[Obj] = field(default_factory=list)
     clouds: frozenset[str] = frozenset()
-    external_dns: bool = False
+    dns_kinds: list[str] = field(default_factory=list)
+    """DNS providers that write a kind which the cluster serves."""
     hidden: list[str] = field(default_factory=list)
     """Kinds that may not be read."""
 
@@ -91,7 +87,9 @@ async def look(client: Client) -> Found:
     found.clouds = frozenset(
         str((node.get("spec") or {}).get("providerID", "")).partition("://")[0] for node in await objects(NODES)
     )
-    found.external_dns = "DNSEndpoint" in await discovery.served(client, EXTERNAL_DNS)
+    for name, model in settings_models().items():
+        if model.kind is not None and model.kind.kind in await discovery.served(client, model.kind.group):
+            found.dns_kinds.append(name)
     return found
 
 
@@ -251,12 +249,12 @@ def _edge(edge: Edge) -> Iterator[str]:
 def _dns(found: Found) -> Iterator[str]:
     provider, why = "route53", "No provider is known here; docs/dns.md has all of them."
     needs: tuple[str, ...] = ()
-    for cloud, (name, title, more) in DNS_OF_CLOUD.items():
-        if cloud in found.clouds:
-            provider, why, needs = name, f"The nodes are of a cloud with {title}.", more
-    if found.external_dns:
-        provider, needs = "externaldns", ()
-        why = "The cluster serves DNSEndpoints of ExternalDNS, which needs its source crd."
+    for name, model in settings_models().items():
+        if model.cloud in found.clouds:
+            provider, why, needs = name, f"The nodes are of a cloud with {model.title}.", model.proposed
+    for name in found.dns_kinds:
+        model = settings_models()[name]
+        provider, why, needs = name, model.title, model.proposed
     yield f"# Host names are published by somebody else until a provider is set. {why}"
     yield "# dns:"
     yield "#   providers:"

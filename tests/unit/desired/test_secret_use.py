@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from decco.desired import reasons
-from decco.desired.edge_keys import edge_keys
 from decco.desired.model import Problem, SecretFacts, SecretState, SecretView
+from decco.desired.routing.edge import edge_keys
 from decco.desired.secret_use import CLIENT, SERVER, Use, covers, defects, worse
 from decco.desired.secrets import problem_of
 from decco.settings import RoutingSettings

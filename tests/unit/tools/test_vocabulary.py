@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tools.vocabulary import VocabularyError, main, read_vocabulary
+from tools.vocabulary import FILES, FOLDERS, ROOT, SUFFIXES, VocabularyError, main, read_vocabulary
 
 TABLES = """
 <!-- vocabulary:begin -->
@@ -64,3 +65,12 @@ def test_a_use_in_a_file_fails_the_check(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "docs" / "page.md").write_text("plain\nanew\n")
     assert main(["docs"], tmp_path) == 1
     assert capsys.readouterr().out == 'docs/page.md:2: "anew": write again\n'
+
+
+def test_every_text_of_the_repository_is_read() -> None:
+    """What is not read is not text of ours: programs' locks, and marks without content."""
+    unread = {".mod", ".sum", ".helmignore", ".typed"}
+    known = subprocess.run(["git", "ls-files", *FOLDERS, *FILES], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = [Path(name) for name in known.stdout.splitlines()]
+    assert names
+    assert {name.suffix for name in names} <= SUFFIXES | unread

@@ -128,7 +128,7 @@ def test_nothing_that_carries_traffic(found: Found) -> None:
     [
         ({"clouds": frozenset({"aws"})}, "route53"),
         ({"clouds": frozenset({"gce"})}, "clouddns"),
-        ({"external_dns": True, "clouds": frozenset({"gce"})}, "externaldns"),
+        ({"dns_kinds": ["externaldns"], "clouds": frozenset({"gce"})}, "externaldns"),
         ({}, "route53"),
     ],
 )

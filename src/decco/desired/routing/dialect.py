@@ -59,6 +59,10 @@ class Dialect(ABC):
     """The kinds of the controller's own CRDs, in the version that is written."""
     crds: str = ""
     """What to install if these kinds are missing."""
+    keys: frozenset[str]
+    """The kinds of keys with which the controller can serve HTTPS, see ``edge_keys.py``."""
+    controller: str
+    """``spec.controller`` of the IngressClasses that the controller serves."""
 
     @abstractmethod
     def http(self, inputs: AppInputs, endpoint: ResolvedEndpoint) -> list[Child] | Problem:

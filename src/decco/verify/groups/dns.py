@@ -20,8 +20,6 @@ from decco.verify.world import World
 
 CALL_SECONDS = 10.0
 SECONDS = 20.0
-UNREADABLE = ("memory", "none")
-"""Providers whose records exist in the controller only, or nowhere."""
 
 
 async def covering(world: World) -> list[tuple[Provider, Zone]]:
@@ -33,7 +31,7 @@ async def _made(world: World) -> list[tuple[Provider, Zone]]:
     configured = world.settings.dns.providers
     if not configured:
         raise NotTested("no DNS provider is set")
-    readable = [each for each in configured if each.type not in UNREADABLE]
+    readable = [each for each in configured if each.readable]
     if not readable:
         raise NotTested(f"records of {', '.join(each.type for each in configured)} cannot be read from here")
     try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from decco.api.limits import Limits
+from decco.desired.edge_keys import OPENSSL_KEYS
 from decco.desired.endpoints import ResolvedEndpoint
 from decco.desired.http_routes import ResolvedPath
 from decco.desired.limits import CLIENT_CIDRS, REQUEST_BODY, limits_of, short_size
@@ -35,6 +36,8 @@ from decco.desired.timeouts import IDLE, idle_seconds
 
 class Haproxy(Dialect):
     prefix = "haproxy-ingress.github.io"
+    controller = "haproxy-ingress.github.io/controller"
+    keys = OPENSSL_KEYS
     ingress_annotations = (
         "backend-protocol",
         "rewrite-target",

@@ -24,6 +24,7 @@ from decco.api.limits import RateUnit
 from decco.api.types import AppProtocol
 from decco.desired import names
 from decco.desired.canary import share_of
+from decco.desired.edge_keys import OPENSSL_KEYS
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.http_routes import ResolvedPath
 from decco.desired.limits import CLIENT_CIDRS, REQUEST_BODY, REQUEST_RATE, limits_of, short_size
@@ -56,6 +57,8 @@ VERIFY_DEPTH = "4"
 
 class Nginx(Dialect):
     prefix = "nginx.ingress.kubernetes.io"
+    controller = "k8s.io/ingress-nginx"
+    keys = OPENSSL_KEYS
     ingress_annotations = (
         "backend-protocol",
         "force-ssl-redirect",

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from decco.api.formats import MAX_PATH
 from decco.desired import names, reasons
+from decco.desired.edge_keys import GO_KEYS
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.http_names import further_names
 from decco.desired.http_routes import ResolvedPath
@@ -65,6 +66,8 @@ FOR_EVER = -1
 
 class Traefik(Dialect):
     prefix = "traefik.ingress.kubernetes.io"
+    controller = "traefik.io/ingress-controller"
+    keys = GO_KEYS
     ingress_annotations = (
         "router.entrypoints",
         "router.middlewares",

@@ -20,6 +20,9 @@ class Settings(ProviderSettings):
     """
 
     platform_credentials = True
+    cloud = "gce"
+    title = "Cloud DNS"
+    proposed = ("project: my-project",)
 
     type: Literal["clouddns"] = "clouddns"
     project: Annotated[str, Form("the ID of a project", lambda text: _PROJECT.fullmatch(text) is not None)]

@@ -12,6 +12,7 @@ class Settings(ProviderSettings):
     """ExternalDNS's DNSEndpoint objects in decco's own namespace; no credentials but decco's own."""
 
     platform_credentials = False
+    title = "The cluster serves DNSEndpoints of ExternalDNS, which needs its source crd."
     kind: ClassVar[Resource] = Resource("externaldns.k8s.io", "v1alpha1", "dnsendpoints", "DNSEndpoint")
 
     type: Literal["externaldns"] = "externaldns"

@@ -11,5 +11,6 @@ class Settings(ProviderSettings):
     """Records in this process only, lost when it ends: to try decco out."""
 
     platform_credentials = False
+    readable = False
 
     type: Literal["memory"] = "memory"

@@ -11,5 +11,6 @@ class Settings(ProviderSettings):
     """No records: the names of these zones are managed elsewhere, and count as published."""
 
     platform_credentials = False
+    readable = False
 
     type: Literal["none"] = "none"

@@ -16,6 +16,8 @@ class Settings(ProviderSettings):
     """
 
     platform_credentials = True
+    cloud = "aws"
+    title = "Route 53"
 
     type: Literal["route53"] = "route53"
     visibility: Literal["public", "private"] = "public"
