@@ -81,8 +81,13 @@ def test_another_namespace_is_taken_everywhere(render: Callable[..., dict[Identi
     assert "system:serviceaccount:elsewhere:decco-controller" in accounts
     assert "system:serviceaccount:decco:" not in accounts
     references = [obj["spec"]["paramRef"] for obj in policies if "paramRef" in obj["spec"]]
-    assert references
-    assert {reference["namespace"] for reference in references} == {"elsewhere"}
+    # What selects its parameters selects Spaces, which have no namespace.
+    selecting = [reference for reference in references if "selector" in reference]
+    assert len(selecting) == 1
+    assert "namespace" not in selecting[0]
+    named = [reference for reference in references if "name" in reference]
+    assert len(named) == len(references) - 1 > 0
+    assert {reference["namespace"] for reference in named} == {"elsewhere"}
 
 
 def _deployment(found: dict[Identity, Obj]) -> Obj:
