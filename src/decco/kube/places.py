@@ -53,18 +53,16 @@ class Places:
             raise
 
     def _give(self) -> None:
-        if not self._waiting:
-            self._free += 1
-            return
-        group = next(iter(self._waiting))
-        waiters = self._waiting.pop(group)
-        waiter = waiters.popleft()
-        if waiters:
-            self._waiting[group] = waiters  # behind the other groups
-        if waiter.done():
-            self._give()
-        else:
-            waiter.set_result(None)
+        while self._waiting:
+            group = next(iter(self._waiting))
+            waiters = self._waiting.pop(group)
+            waiter = waiters.popleft()
+            if waiters:
+                self._waiting[group] = waiters  # behind the other groups
+            if not waiter.done():  # else it was cancelled in the same moment
+                waiter.set_result(None)
+                return
+        self._free += 1
 
     def _leave(self, group: str, waiter: asyncio.Future[None]) -> None:
         waiters = self._waiting.get(group, deque())

@@ -104,3 +104,16 @@ async def test_never_more_than_the_limit_and_nobody_is_forgotten(seed: int) -> N
     cancelled = sum(isinstance(each, asyncio.CancelledError) for each in done)
     assert (most, under_way, served) == (limit, 0, len(tasks) - cancelled)
     assert await asyncio.wait_for(_order(places, ["d"] * 5), 5) == ["d"] * 5
+
+
+async def test_thousands_that_are_cancelled_at_once_keep_no_place() -> None:
+    """As at the end of a leader session, in the same turn of the loop in which a request ends."""
+    places = Places(1)
+    async with places.place("a"):
+        leaving = [asyncio.create_task(_order(places, ())) for _ in range(5000)]
+        await asyncio.sleep(0)
+        for each in leaving:
+            each.cancel()
+    await asyncio.wait(leaving)
+    assert all(each.cancelled() for each in leaving)
+    assert await asyncio.wait_for(_order(places, ["b0"]), 5) == ["b0"]
