@@ -8,7 +8,7 @@ then ``forget``. To give up names in zones that cannot be reached: ``abandon``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -267,34 +267,28 @@ class Dns:
 
     async def plan(self) -> list[tuple[str, str, Plan | DnsError]]:
         """The changes that would be made now, by (provider, zone): reads every zone, sends nothing."""
-        found: list[tuple[str, str, Plan | DnsError]] = []
-        for queue in self._all():
-            try:
-                found.append((queue.provider.name, queue.zone_name, await queue.preview()))
-            except DnsError as error:
-                found.append((queue.provider.name, queue.zone_name, error))
-        return found
+        return await self._of_zones(ZoneQueue.preview)
 
     async def release_all(self, *, send: bool) -> list[tuple[str, str, Plan | DnsError]]:
         """Withdraw all names of this cluster from all zones, by (provider, zone); without ``send`` only plan it. For a
         service that does not run, of a cluster that does not exist any more.
         """
-        found: list[tuple[str, str, Plan | DnsError]] = []
-        for queue in self._all():
-            try:
-                found.append((queue.provider.name, queue.zone_name, await queue.release_all(send=send)))
-            except DnsError as error:
-                found.append((queue.provider.name, queue.zone_name, error))
-        return found
+        return await self._of_zones(lambda queue: queue.release_all(send=send))
 
     async def hand_over(self, *, send: bool) -> list[tuple[str, str, Plan | DnsError]]:
         """Give the names that owners of this cluster had before it was restored to those that desire them now, by
         (provider, zone); without ``send`` only plan it. For a service that does not run.
         """
+        return await self._of_zones(lambda queue: queue.hand_over(send=send))
+
+    async def _of_zones(
+        self, planned: Callable[[ZoneQueue], Awaitable[Plan]]
+    ) -> list[tuple[str, str, Plan | DnsError]]:
+        """The plan of each zone or why there is none, by (provider, zone)."""
         found: list[tuple[str, str, Plan | DnsError]] = []
         for queue in self._all():
             try:
-                found.append((queue.provider.name, queue.zone_name, await queue.hand_over(send=send)))
+                found.append((queue.provider.name, queue.zone_name, await planned(queue)))
             except DnsError as error:
                 found.append((queue.provider.name, queue.zone_name, error))
         return found

@@ -240,9 +240,10 @@ class ZoneQueue:
                 asked = set(names)
                 for name in names:
                     with suppress(InvalidRecord):  # the plan reports the same error for this name
-                        asked.add(ownership_name(name, zone.name))
+                        record = ownership_name(name, zone.name)
+                        asked.add(record)
                         if name in contested:
-                            self.provider.outdated(zone, (name, ownership_name(name, zone.name)))
+                            self.provider.outdated(zone, (name, record))
                 current = fold(await self.provider.records(zone, asked), zone.name)
                 for name in names:
                     self._note(name, current.get(name))

@@ -249,12 +249,12 @@ def _edge(edge: Edge) -> Iterator[str]:
 def _dns(found: Found) -> Iterator[str]:
     provider, why = "route53", "No provider is known here; docs/dns.md has all of them."
     needs: tuple[str, ...] = ()
-    for name, model in settings_models().items():
+    models = settings_models()
+    for name, model in models.items():
         if model.cloud in found.clouds:
             provider, why, needs = name, f"The nodes are of a cloud with {model.title}.", model.proposed
     for name in found.dns_kinds:
-        model = settings_models()[name]
-        provider, why, needs = name, model.title, model.proposed
+        provider, why, needs = name, models[name].title, models[name].proposed
     yield f"# Host names are published by somebody else until a provider is set. {why}"
     yield "# dns:"
     yield "#   providers:"

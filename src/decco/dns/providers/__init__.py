@@ -11,7 +11,9 @@ A package is found by its name, so a new one touches no other file of decco:
 
 from __future__ import annotations
 
+import functools
 import pkgutil
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +24,8 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg))
 
 
-def settings_models() -> dict[str, type[ProviderSettings]]:
+@functools.cache
+def settings_models() -> Mapping[str, type[ProviderSettings]]:
     """The settings model of each provider by its type. Imports no client."""
     return {name: import_module(f"{__name__}.{name}.settings").Settings for name in names()}
 
