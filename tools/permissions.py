@@ -37,6 +37,7 @@ MEANINGS: Final = {
     ("projects/<project>", "use"): "Spaces in this project: create, change, delete them",
     ("podsecuritylevels/privileged", "use"): "`podSecurity: privileged`; of decco itself: the label on the namespace",
     ("meshes/<mesh>", "use"): "`mesh` other than `None`",
+    ("placements/<domain>", "use"): "`placement`, of Spaces of the domain: which clusters serve their names",
     ("isolationlevels/<level>", "use"): "an `isolation` below the floor that the parameters set for the domain",
     ("quotas/<space>", "use"): (
         "`resourceQuota`, `limitRange` and `limits`, and the creation of the Space, where the parameter "
@@ -66,6 +67,7 @@ NAMES: Final = {
     "projects": "project",
     "podsecuritylevels": "privileged",
     "meshes": "mesh",
+    "placements": "domain",
     "isolationlevels": "level",
     "quotas": "space",
     "spaces": "space",

@@ -125,6 +125,7 @@ ROLES: dict[str, list[Obj]] = {
         use("domains", "evil.test"),
         use("podsecuritylevels", "privileged"),
         use("meshes", "Istio"),
+        use("placements", "evil.test"),
         use("isolationlevels", "Standard", "UserNamespace"),
         use("quotas", "evil1", "quoted"),
         use("spaces", "evil1", "held", verb="pause"),

@@ -209,13 +209,33 @@ EVIL1X = f"{SPACES}/plain"
 
 
 def privileges() -> Iterator[Attempt]:
-    for field, value, code in (("podSecurity", "privileged", "DECCO-0610"), ("mesh", "Istio", "DECCO-0611")):
+    elsewhere = {"clusters": [{"id": "elsewhere"}]}
+    for field, value, code in (
+        ("podSecurity", "privileged", "DECCO-0610"),
+        ("mesh", "Istio", "DECCO-0611"),
+        ("placement", elsewhere, "DECCO-0615"),
+    ):
         made = space("n", "evil.test", **{field: value})
         yield from create(f"creates a Space with {field}", p.OPERATOR_A, code, SPACES, made)
         yield from create(f"creates a Space with {field}", p.OPERATOR_FULL, OK, SPACES, made)
         yield from create(f"creates a Space with {field}", p.ADMIN, OK, SPACES, made)
         yield from edit(f"sets {field}", p.OPERATOR_A, code, EVIL1, spec(**{field: value}))
         yield from edit(f"sets {field}", p.OPERATOR_FULL, OK, EVIL1, spec(**{field: value}))
+    placed = f"{SPACES}/placed"
+    for words, value in (
+        ("removes a placement", None),
+        ("makes a cluster stand by", {"clusters": [{"id": "east"}, {"id": "west", "role": "Standby"}]}),
+        ("adds a cluster", {"clusters": [{"id": "east"}, {"id": "west"}, {"id": "north"}]}),
+    ):
+        yield from edit(words, p.OPERATOR_A, "DECCO-0615", placed, spec(placement=value))
+        yield from edit(words, p.OPERATOR_FULL, OK, placed, spec(placement=value))
+    # An apply takes away only what its own manager has set.
+    fewer = spec(placement={"clusters": [{"id": "east"}]})
+    yield from edit("takes a cluster away", p.OPERATOR_A, "DECCO-0615", placed, fewer, ways=("merge",))
+    yield from edit("takes a cluster away", p.OPERATOR_FULL, OK, placed, fewer, ways=("merge",))
+    again = {"clusters": [{"id": "west", "role": "Active"}, {"id": "east"}]}
+    yield from edit("says a placement in other words", p.OPERATOR_A, OK, placed, spec(placement=again))
+    yield from edit("edits a placed Space", p.OPERATOR_A, OK, placed, spec(encryptHttp=True))
     rooted = f"{SPACES}/rooted"
     yield from edit("edits what an administrator made privileged", p.OPERATOR_A, OK, rooted, spec(encryptHttp=True))
     yield from edit(

@@ -93,6 +93,7 @@ STANDING: tuple[tuple[Person, Obj, str], ...] = (
 """Who creates which Space in which domain; each has a namespace."""
 BARE = (
     space("held", "evil.test", {"annotations": {"decco.platform9.com/paused": "true"}, "finalizers": [FINALIZER]}),
+    space("placed", "evil.test", placement={"clusters": [{"id": "east"}, {"id": "west"}]}),
     space("rooted", "evil.test", podSecurity="privileged", mesh="Istio", isolation="Standard"),
 )
 """Spaces with what operators may not set; created by the administrator, without namespace."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from decco.dns.errors import ProviderUnreachable
-from decco.dns.records import WantedRecord
+from decco.dns.records import Role, WantedRecord
 from decco.dns.service import Dns
 from tests.dns.world import OTHER_UID, UID, Faults, World, conflict, ready, running, until
 from tests.promises import PATIENCE
@@ -22,8 +22,8 @@ async def cluster(world: World, name: str, federation: str = "world") -> AsyncIt
         yield dns
 
 
-def wanted(world: World, address: str, *, standby: bool = False) -> list[WantedRecord]:
-    return [WantedRecord(world.name(), frozenset({address}), standby=standby)]
+def wanted(world: World, address: str, *, standby: bool | None = False, role: Role = Role.ACTIVE) -> list[WantedRecord]:
+    return [WantedRecord(world.name(), frozenset({address}), standby=standby, role=role)]
 
 
 async def becomes(world: World, addresses: set[str], *members: str) -> None:
@@ -88,6 +88,39 @@ async def test_one_that_stands_by_takes_over_and_gives_back(world: World) -> Non
         await becomes(world, {WEST}, f"west {OTHER_UID} {WEST}")
         east.ensure(UID, wanted(world, EAST))
         await becomes(world, {EAST}, f"east {UID} {EAST}", f"west {OTHER_UID} -")
+
+
+async def test_a_standby_cluster_takes_over_and_gives_back(world: World) -> None:
+    async with cluster(world, "east") as east, cluster(world, "west") as west:
+        west.ensure(OTHER_UID, wanted(world, WEST, role=Role.STANDBY))
+        east.ensure(UID, wanted(world, EAST))
+        await ready(east, UID)
+        await becomes(world, {EAST}, f"east {UID} {EAST}", f"west {OTHER_UID} -/standby")
+        assert west.published(OTHER_UID) == {}
+        east.ensure(UID, wanted(world, EAST, standby=True))
+        await becomes(world, {WEST}, f"east {UID} -", f"west {OTHER_UID} {WEST}/standby")
+        await until(west, lambda: world.name() in west.published(OTHER_UID))
+        east.ensure(UID, wanted(world, EAST))
+        await becomes(world, {EAST}, f"east {UID} {EAST}", f"west {OTHER_UID} -/standby")
+        east.release(UID)
+        await until(east, lambda: east.gone(UID))
+        await becomes(world, {WEST}, f"west {OTHER_UID} {WEST}/standby")
+
+
+async def test_a_cluster_that_leaves_waits_for_another_one(world: World) -> None:
+    async with cluster(world, "east") as east, cluster(world, "west") as west:
+        east.ensure(UID, wanted(world, EAST))
+        await ready(east, UID)
+        east.ensure(UID, wanted(world, EAST, role=Role.LEAVING))
+        await becomes(world, {EAST}, f"east {UID} {EAST}/leaving")
+        assert [each.reason for each in east.state(UID).problems] == ["WaitingForCluster"]
+        assert not east.absent(UID)
+        west.ensure(OTHER_UID, wanted(world, WEST, standby=None))
+        await becomes(world, {EAST}, f"east {UID} {EAST}/leaving", f"west {OTHER_UID} -")
+        west.ensure(OTHER_UID, wanted(world, WEST))
+        await becomes(world, {WEST}, f"west {OTHER_UID} {WEST}")
+        await until(east, lambda: east.absent(UID))
+        assert east.state(UID).problems == ()
 
 
 async def test_a_cluster_with_an_old_view_changes_nothing_of_others(world: World) -> None:

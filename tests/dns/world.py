@@ -101,7 +101,7 @@ class World:
             compare_seconds=compare,
             retry_base_seconds=0.1,
             retry_max_seconds=1.0,
-            federation=FederationSettings(id=federation or None, compare_seconds=COMPARE_SECONDS),
+            federation=FederationSettings(id=federation or None, compare_seconds=COMPARE_SECONDS, withdraw_seconds=2.0),
         )
         return Dns(stacks, cluster, fast, settle=0.5)
 

@@ -72,6 +72,19 @@ def _vary_contents(rng: random.Random, spec: Obj) -> None:
         spec["limitRange"] = {"limits": [{"type": "Container", "default": {"cpu": str(rng.randint(1, 2))}}]}
     if rng.random() < 0.3:
         spec["topology"] = {"trafficDistribution": rng.choice(("PreferClose", "PreferSameZone", "PreferSameNode"))}
+    _vary_placement(rng, spec)
+
+
+def _vary_placement(rng: random.Random, spec: Obj) -> None:
+    """A cluster of no federation is called default: there what leaves is withdrawn at once, and nobody stands by.
+    Draws from a copy: recorded seeds keep their schedules.
+    """
+    own = random.Random()
+    own.setstate(rng.getstate())
+    both: list[Obj] = [{"id": "default"}, {"id": "east"}]
+    if own.random() < 0.2:
+        clusters = own.choice((both, [{"id": "west"}], [*both, {"id": "west", "role": "Standby"}]))
+        spec["placement"] = {"clusters": clusters}
 
 
 def _vary_network(rng: random.Random, spec: Obj, mesh: bool) -> None:

@@ -143,6 +143,12 @@ SPACE_SPEC_RULES: tuple[Rule[SpaceSpec], ...] = (
         at=".httpHostnames",
         message="holds a name twice: keep one of the two",
     ),
+    Rule(
+        cel="!has(self.placement) || self.placement.clusters.exists(c, c.?role.orValue('Active') == 'Active')",
+        holds=lambda s: s.placement is None or s.placement.has_active,
+        at=".placement.clusters",
+        message="names no cluster with the role Active, for which the others could stand by: make one of them Active",
+    ),
 )
 
 

@@ -39,6 +39,7 @@ from decco.api.formats import (
 )
 from decco.api.limits import Limits
 from decco.api.model import Count, FreeForm, Model, Percent, Port, list_map
+from decco.api.placement import Placement
 from decco.api.pod import Pod
 from decco.api.pod_metadata import PodMetadata
 from decco.api.rules import Immutable
@@ -192,6 +193,10 @@ class SpaceSpec(Model):
     connections as the NetworkPolicies. A change lets pods enter or leave first, so nothing is cut off."""
     topology: Topology = Topology()
     """Placement of the Apps' pods."""
+    placement: Placement | None = None
+    """The clusters of a federation in which the Space runs, for the same object in all of them. Without it in each
+    where it is applied. A change keeps names where they lead until another cluster serves them. To set, change or
+    remove it needs the permission use on placements/<domainName> of group decco.platform9.com."""
 
 
 class Timeouts(Model):
@@ -363,6 +368,9 @@ class AppSpec(Model):
     canary_of: AppName | None = None
     """Another App of this Space, whose HTTP traffic this App takes a share of: each HTTP endpoint here shares the route
     of the endpoint there that has the same httpPath. Everything else of the route is of that App."""
+    placement: Placement | None = None
+    """The clusters in which this App runs, of those of its Space's placement: it can leave out clusters, and stand by
+    where the Space is Active. Without it in all of them."""
     weight: Percent | None = None
     """Of 100 requests to an App that this one is a canary of, how many come here while a pod here is ready."""
 

@@ -19,6 +19,7 @@ from decco.desired.gateway_status import ENDPOINTS_SECONDS, Backends, parent_gat
 from decco.desired.job_status import job_verdict
 from decco.desired.mesh.meshes import meshes
 from decco.desired.model import AppInputs, Child, Problem
+from decco.desired.placement_status import leaving, not_placed, published
 from decco.desired.runs import JobEnd, JobView, RunRecord, observe, seconds_to_next_run
 from decco.desired.stateful_set_status import pods_due, stateful_set_verdict
 from decco.desired.status import Outcomes, Satisfied, Verdict, conditions, verdict
@@ -40,6 +41,7 @@ from decco.settings import RoutingBackend
 EDGE_PORT = 443
 """Port of the edge for HTTPS and TLS."""
 
+_STOPPED = (reasons.SUSPENDED, reasons.NOT_PLACED, reasons.PROGRESSING)
 _OF_THE_WORKLOAD = (
     *(DEPLOYMENTS, STATEFUL_SETS, JOBS, NETWORK_POLICIES, CONFIGMAPS, SERVICES, DISRUPTION_BUDGETS),
     *(kind for mesh in meshes().values() for kind in mesh.kinds),
@@ -96,11 +98,12 @@ def app_status(
             routes = list(answer_problems(answers))
         if routes or own_run is None or own_run.end is None:
             verdicts[ConditionType.ROUTES_READY] = verdict(routes, "All routes are in effect")
-        stopped = verdicts[ConditionType.WORKLOAD_READY].reason in (reasons.SUSPENDED, reasons.PROGRESSING)
+        stopped = verdicts[ConditionType.WORKLOAD_READY].reason in _STOPPED
         if inputs.spec.suspend and stopped and isinstance(verdicts.get(ConditionType.ROUTES_READY), Satisfied):
-            verdicts[ConditionType.ROUTES_READY] = SUSPENDED_ROUTES
+            verdicts[ConditionType.ROUTES_READY] = not_placed(inputs.away) if inputs.away else SUSPENDED_ROUTES
     if dns is not None:
-        verdicts[ConditionType.DNS_READY] = verdict(dns, "All DNS records are there")
+        found = published(inputs.place, "All DNS records are there")
+        verdicts[ConditionType.DNS_READY] = reasons.combine(dns) or found
 
     routed = inputs.settings.routing.backend is not RoutingBackend.NONE
     endpoints = [_endpoint_status(endpoint, routed=routed) for endpoint in desired.resolved.endpoints]
@@ -164,8 +167,11 @@ def _ready(verdicts: Mapping[ConditionType, Verdict]) -> Verdict:
         for condition, found in verdicts.items()
         if isinstance(found, Problem)
     ]
-    if not problems and verdicts[ConditionType.WORKLOAD_READY].reason == reasons.SUSPENDED:
+    workload = verdicts[ConditionType.WORKLOAD_READY]
+    if not problems and workload.reason == reasons.SUSPENDED:
         return SUSPENDED_APP
+    if not problems and workload.reason == reasons.NOT_PLACED:
+        return workload
     return reasons.combine(problems) or Satisfied("Everything is as the spec asks", reasons.READY)
 
 
@@ -183,10 +189,13 @@ def _workload(
     written = [_outcome(child, outcomes) for child in own]
     problem = reasons.combine([*desired.problems[ConditionType.WORKLOAD_READY], *written])
     if problem is not None:  # the live object may be of an earlier spec: what prevents its update comes first
-        kind = inputs.spec.workload_kind
-        return not_suspended(problem, kind, inputs.name, live.workload) if inputs.spec.suspend else problem
+        kind, stops = inputs.spec.workload_kind, inputs.spec.suspend and inputs.away is None
+        return not_suspended(problem, kind, inputs.name, live.workload) if stops else problem
+    if inputs.place is not None and inputs.place.waits:
+        return leaving(inputs.place)
     if inputs.spec.suspend and (run is None or run.end is None):
-        return suspended_verdict(inputs.spec.workload_kind, inputs.name, live.workload)
+        found = suspended_verdict(inputs.spec.workload_kind, inputs.name, live.workload)
+        return not_placed(inputs.away) if inputs.away and isinstance(found, Satisfied) else found
     match inputs.spec.workload_kind:
         case WorkloadKind.JOB:
             return job_verdict(inputs.name, live.workload, live.job, run, now)

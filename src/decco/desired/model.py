@@ -14,6 +14,7 @@ from typing import Protocol
 
 from decco.api.types import AppSpec, IssuerRef, SpaceSpec
 from decco.desired.mesh_state import NO_MESH, MeshRecord, MeshView
+from decco.desired.placement import Placed
 from decco.desired.replicas import LiveReplicas
 from decco.desired.runs import JobView, RunRecord, requested_run
 from decco.desired.shares import Canary, Primary
@@ -275,6 +276,8 @@ class SpaceInputs:
     """What the namespace is to record."""
     mesh_waits: tuple[str, ...] = ()
     """The Apps without the policies of the mesh that they need."""
+    place: Placed | None = None
+    """What this cluster does for the Space; None without placement."""
     issued: frozenset[str] = frozenset()
     """The Certificates that are needed now, of ``space.issued``."""
     issuing: Mapping[str, Problem] = field(default_factory=dict)
@@ -348,6 +351,14 @@ class AppInputs:
     """Whether the live policy of the App has the annotation egress-addresses."""
     egress_limited: bool = False
     """Whether the live policy of the App has rules for egress."""
+    place: Placed | None = None
+    """What this cluster does for the App; None without placement. Where it has no pods, ``spec`` is that of a suspended
+    App."""
+
+    @property
+    def away(self) -> Placed | None:
+        """The App's place, if it is to have no pods here."""
+        return self.place if self.place is not None and self.place.away else None
 
     @property
     def edge_may_have_ca(self) -> bool:

@@ -18,6 +18,9 @@ READY = "Ready"
 RECONCILED = "Reconciled"
 JOB_COMPLETE = "JobComplete"
 SUSPENDED = "Suspended"
+NOT_PLACED = "NotPlaced"
+STANDBY = "Standby"
+TOOK_OVER = "TookOver"
 PAUSED = "Paused"
 NOT_PROBED = "NotProbed"
 
@@ -36,6 +39,7 @@ WAITING_FOR_ANSWER = "WaitingForAnswer"
 WAITING_FOR_DNS = "WaitingForDNS"
 EGRESS_PENDING = "EgressPending"
 MESH_SWITCHING = "MeshSwitching"
+WAITING_FOR_CLUSTER = "WaitingForCluster"
 NOT_WRITTEN = "NotWritten"
 CANARY_WAITING = "CanaryWaiting"
 
@@ -134,6 +138,7 @@ WAITING: frozenset[str] = frozenset(
         WAITING_FOR_DNS,
         EGRESS_PENDING,
         MESH_SWITCHING,
+        WAITING_FOR_CLUSTER,
         NOT_WRITTEN,
         CANARY_WAITING,
     }

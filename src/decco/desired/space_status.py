@@ -16,6 +16,7 @@ from decco.desired.mesh.meshes import meshes
 from decco.desired.mesh_state import MeshPhase
 from decco.desired.model import EgressPhase, Problem, SpaceInputs
 from decco.desired.ownership import holders_of
+from decco.desired.placement_status import not_placed, published
 from decco.desired.routing import space_routing_problems
 from decco.desired.secrets import CA_CRT, certificates_of, problem_of, space_use
 from decco.desired.sidecar_resources import fit
@@ -86,8 +87,11 @@ def space_status(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive, previ
         routes = routes or reasons.combine(answer_problems(live.answers))
         verdicts[ConditionType.ROUTES_READY] = routes or _served(live.answers)
     if live.dns is not None:
-        verdicts[ConditionType.DNS_READY] = verdict(live.dns, _records_are_there(inputs))
+        found = published(inputs.place, _records_are_there(inputs))
+        verdicts[ConditionType.DNS_READY] = reasons.combine(live.dns) or found
     verdicts[ConditionType.READY] = _ready(verdicts.values())
+    if inputs.place is not None and inputs.place.role is None and isinstance(verdicts[ConditionType.READY], Satisfied):
+        verdicts[ConditionType.READY] = not_placed(inputs.place)
     status: Obj = {
         "observedGeneration": space.generation,
         "conditions": conditions(verdicts, previous, space.generation, now),

@@ -75,8 +75,10 @@ class BatchRefused(DnsError):
 
 REASON_NO_ADDRESS = "NoAddress"
 """The edge has no address, so the name has no target."""
+REASON_OTHERS = "WaitingForCluster"
+"""The name leads here until another cluster serves it."""
 REASON_PENDING = "Publishing"
 """The change is in progress, without a known error."""
 _SHOWN = (InvalidRecord, ZoneNotFound, RecordConflict, ProviderRefused, ProviderThrottled, ProviderUnreachable)
-REASONS = (*(error.reason for error in _SHOWN), REASON_NO_ADDRESS, REASON_PENDING)
+REASONS = (*(error.reason for error in _SHOWN), REASON_NO_ADDRESS, REASON_OTHERS, REASON_PENDING)
 """Every reason that ``Dns.state`` gives, for the reference in the docs."""

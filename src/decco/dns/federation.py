@@ -1,28 +1,38 @@
 """Names that several clusters of one federation serve. Pure.
 
 The ownership record of such a name has one value for each cluster, ``v2 <federation> <cluster id> <owner's UID>
-<addresses>``, with the addresses that this cluster has added, separated by commas, or ``-``. The address sets of the
-name are the union. A cluster changes its own value and its own addresses in one change whose precondition is
-everything that it has read: of two clusters that change a name at the same time one is refused, reads again, and plans
-again. So no cluster removes another's addresses, and two that withdraw at the same time cannot both withdraw.
+<addresses>``, with the addresses that this cluster has added, separated by commas, or ``-``. A slash and a word after
+them state what is not usual of them, see ``Stand``. The address sets of the name are the union. A cluster changes its
+own value and its own addresses in one change whose precondition is everything that it has read: of two clusters that
+change a name at the same time one is refused, reads again, and plans again. So no cluster removes another's addresses,
+and two that withdraw at the same time cannot both withdraw.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from decco.dns.errors import InvalidRecord
-from decco.dns.records import AAAA, TXT, A, RecordSet
+from decco.dns.records import AAAA, TXT, A, RecordSet, Role
 
 _ID = r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?"
 _NOTHING = "-"
 _TEXT = re.compile(
     rf"v2 (?P<federation>{_ID}) (?P<cluster>{_ID}) (?P<uid>[A-Za-z0-9-]{{1,64}}) (?P<values>-|[0-9a-f.:,]+)"
-    r"(?: (?P<name>\S{1,253}))?"
+    r"(?P<stands>(?:/[a-z]+)*)(?: (?P<name>\S{1,253}))?"
 )
+
+
+class Stand(StrEnum):
+    """What a cluster states of its part, in the order of the text. An active one that answers states nothing."""
+
+    FAILING = "failing"  # its edge does not answer, and nobody else has addresses
+    LEAVING = "leaving"
+    STANDBY = "standby"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,12 +45,23 @@ class Member:
     """UID of the owner in that cluster."""
     values: tuple[str, ...] = ()
     """The addresses that this cluster has added, sorted; empty while it stands by."""
+    stands: frozenset[Stand] = frozenset()
+
+    @property
+    def serves(self) -> bool:
+        """Whether clients may be left to this cluster alone."""
+        return bool(self.values) and self.stands.isdisjoint((Stand.FAILING, Stand.LEAVING))
+
+    @property
+    def active(self) -> bool:
+        return Stand.STANDBY not in self.stands
 
     def __str__(self) -> str:
         return f"cluster {self.cluster}, owner {self.uid}, of the federation {self.federation}"
 
     def text(self) -> str:
-        return f"v2 {self.federation} {self.cluster} {self.uid} {','.join(self.values) or _NOTHING}"
+        stands = "".join(f"/{each}" for each in sorted(self.stands))
+        return f"v2 {self.federation} {self.cluster} {self.uid} {','.join(self.values) or _NOTHING}{stands}"
 
 
 def parse(text: str) -> Member | None:
@@ -51,9 +72,12 @@ def parse(text: str) -> Member | None:
     values = () if match["values"] == _NOTHING else tuple(match["values"].split(","))
     try:
         spelled = tuple(sorted({str(ipaddress.ip_address(value)) for value in values}))
+        stands = frozenset(Stand(word) for word in match["stands"].split("/")[1:])
     except ValueError:
         return None
-    return Member(match["federation"], match["cluster"], match["uid"], spelled) if spelled == values else None
+    member = Member(match["federation"], match["cluster"], match["uid"], spelled, stands)
+    name = f" {match['name']}" if match["name"] else ""
+    return member if spelled == values and member.text() + name == text else None
 
 
 def long_name(text: str) -> str | None:
@@ -98,6 +122,27 @@ def addresses(name: str, of: Iterable[Member], ttl: int) -> tuple[RecordSet, ...
     return tuple(RecordSet(name, rtype, ttl, tuple(sorted(values))) for rtype, values in found.items() if values)
 
 
-def standing_by(mine: Member, others: Iterable[Member]) -> Member:
-    """The member without its addresses, unless no other member has one: a name keeps its last addresses."""
-    return replace(mine, values=()) if any(other.values for other in others) else mine
+def part(
+    new: Member, others: Collection[Member], role: Role, old: Member | None, *, fails: bool | None, may_cover: bool
+) -> Member:
+    """What this cluster is to state of a name: ``new`` has its addresses. A name keeps its last addresses.
+
+    ``fails``: whether they do not answer, None if that is not known, see ``WantedRecord.standby``; ``may_cover``:
+    whether a cluster that stands by may add them, since it has, or no active one has had any for some time. An active
+    one whose addresses are the last states that they fail, and one that leaves states that: it calls those that stand
+    by.
+    """
+    if role is Role.LEAVING:
+        return replace(new, stands=frozenset({Stand.LEAVING}))
+    if role is Role.STANDBY:
+        new = replace(new, stands=frozenset({Stand.STANDBY}))
+        active = [other for other in others if other.active and other.values]
+        if any(other.serves for other in active) or not (may_cover or active):
+            return replace(new, values=())
+    waits = fails is None and (old is None or not old.values)
+    fails = fails or (fails is None and old is not None and Stand.FAILING in old.stands)
+    if (fails or waits) and any(other.values for other in others):
+        return replace(new, values=())
+    # Without a cluster that stands by nobody is called, and the text is the one of before there were roles.
+    call = fails and role is Role.ACTIVE and not all(other.active for other in others)
+    return replace(new, stands=new.stands | {Stand.FAILING}) if call else new

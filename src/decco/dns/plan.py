@@ -20,6 +20,8 @@ cluster.
 | shared by clusters of our      | delete our part, if  | update our part: our value of the OR and our         |
 | federation (federation.py)     | there is one         | addresses                                            |
 | shared by another federation   | delete our part      | conflict                                             |
+| any of these, and U leaves     | the same             | nothing is created; our part is deleted once another |
+| (``Role.LEAVING``)             |                      | cluster serves the name, or at once if none shares   |
 
 If two owners desire one name, it goes to the owner in the OR, otherwise to the first by UID; the other has a conflict.
 A desired record without targets (the edge has no address) creates nothing and keeps the current records, with the OR of
@@ -37,7 +39,7 @@ from decco.dns import federation
 from decco.dns.errors import DnsError, InvalidRecord, RecordConflict
 from decco.dns.federation import Member
 from decco.dns.provider import Change
-from decco.dns.records import CNAME, RecordSet, WantedRecord, address_sets
+from decco.dns.records import CNAME, RecordSet, Role, WantedRecord, address_sets
 from decco.dns.registry import Current, Owner, ownership_set, shared_set
 from decco.frozen import frozen
 from decco.hostnames import in_zone
@@ -74,6 +76,8 @@ class Rules:
     """With ``adopt``: nobody has to prove that he had the name."""
     federation: str = ""
     """Id of the clusters that share their names with this one; "": every name belongs to one cluster."""
+    uncovered: Collection[str] = frozenset()
+    """Shared names of which no active cluster has had addresses for some time."""
 
     def uid_of(self, now: Current) -> str | None:
         """The UID in the ownership record of a name, if that is of this cluster."""
@@ -178,11 +182,20 @@ def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: 
             f"{name} is the apex of its zone, where an alias to {sets[0].values[0]} cannot stand: "
             "give the edge an address, or the Space a name below the zone"
         )
+    if record.role is Role.LEAVING and not (rules.owns(now) or rules.adopts(now, record)):
+        return None
     _check_free(now, now.addresses if name == zone else now.sets, rules, record)
     if rules.federation:
         return _shared(zone, now, record, uid, rules, ttl, sets)
+    if record.role is Role.LEAVING:
+        return _withdrawal(zone, now, rules)
     if rules.others(now):
         raise RecordConflict(_not_of_federation(now, rules))
+    if record.role is Role.STANDBY:
+        raise InvalidRecord(
+            f"this cluster stands by for {name}, and cannot see whether another serves it: set dns.federation.id and "
+            "use a provider that shares names, or remove the role Standby; what is published stays as it is"
+        )
     if to_alias and now.others:
         raise RecordConflict(
             f"{name} also has {_types(now.others)} of somebody else, beside which an alias cannot stand: "
@@ -205,25 +218,32 @@ def _shared(
     mine, others = rules.member(now), rules.others(now)
     if others and others[0].federation != rules.federation:
         raise RecordConflict(_not_of_federation(now, rules))
-    if any(s.type == CNAME for s in sets):
+    published = mine.values if mine is not None else ()
+    if mine is None and rules.owns(now):  # it was not shared before
+        published = tuple(sorted(v for s in now.addresses if s.type != CNAME for v in s.values))
+    leaves = record.role is Role.LEAVING
+    if leaves and (not published or any(other.serves for other in others)):
+        return _withdrawal(zone, now, rules)
+    if any(s.type == CNAME for s in sets) and not leaves:
         raise InvalidRecord(
             f"{now.name} would be an alias to {sets[0].values[0]}, which clusters of a federation cannot share: "
             "give the edge an address, or remove dns.federation.id"
         )
-    values = tuple(sorted(value for each in sets for value in each.values))
-    published = mine.values if mine is not None else ()
-    if mine is None and rules.owns(now):  # it was not shared before
-        published = tuple(sorted(v for s in now.addresses if s.type != CNAME for v in s.values))
+    values = tuple(sorted(value for each in sets for value in each.values if each.type != CNAME))
     if not values or not (record.create or mine is not None or published):
-        if rules.uid_of(now) in (None, uid):
+        if rules.uid_of(now) in (None, uid) and not (leaves and published):
             return None
         if not published:
             return _withdrawal(zone, now, rules)
         values = published  # the published records stay, with the new owner
-    member = Member(rules.federation, rules.cluster, uid, values)
-    stands_by = mine is not None and not mine.values
-    if record.standby or (record.standby is None and stands_by):
-        member = federation.standing_by(member, others)
+    member = federation.part(
+        Member(rules.federation, rules.cluster, uid, values),
+        others,
+        record.role,
+        mine,
+        fails=record.standby,
+        may_cover=now.name in rules.uncovered or bool(published),
+    )
     if others:
         ttl = now.ownership[0].ttl  # clusters with other settings would change it for ever
     before, after = (*now.addresses, *now.ownership), _shared_sets(zone, now, (*others, member), ttl)

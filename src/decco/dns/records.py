@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import field
+from enum import StrEnum
 
 from decco import hostnames
 from decco.dns.errors import InvalidRecord
@@ -99,6 +100,14 @@ def normalise(text: str) -> str:
         raise InvalidRecord(str(error)) from error
 
 
+class Role(StrEnum):
+    """What a cluster is for a name that it shares."""
+
+    ACTIVE = "Active"
+    STANDBY = "Standby"  # it adds its addresses while no active cluster serves the name
+    LEAVING = "Leaving"  # it keeps its addresses until another cluster serves the name
+
+
 @frozen
 class WantedRecord:
     """A desired record: one name of an owner and its targets.
@@ -106,8 +115,9 @@ class WantedRecord:
     ``targets`` are addresses, host names, or both; empty means that the edge has no address at the moment: published
     records stay, new ones are not created. ``ttl`` in seconds; None uses the setting. Without ``create`` only a name
     that the zone already has is kept up to date. With ``standby`` a name that other clusters of the federation serve
-    has none of these targets, with None if that is so already; elsewhere it changes nothing. ``restored``: it is proven
-    that the owner had the name before the cluster was restored.
+    has none of these targets, with None if that is so already, or if it has not been added yet; elsewhere it changes
+    nothing. ``role`` is that of this cluster for the name. ``restored``: it is proven that the owner had the name
+    before the cluster was restored.
     """
 
     name: str
@@ -116,6 +126,7 @@ class WantedRecord:
     create: bool = True
     standby: bool | None = False
     restored: bool = False
+    role: Role = Role.ACTIVE
 
 
 def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet, ...]:

@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from decco.backoff import Backoff
-from decco.dns.errors import REASON_NO_ADDRESS, REASON_PENDING, DnsError, InvalidRecord, ZoneNotFound
+from decco.dns.errors import REASON_NO_ADDRESS, REASON_OTHERS, REASON_PENDING, DnsError, InvalidRecord, ZoneNotFound
 from decco.dns.plan import Plan, Rules
 from decco.dns.provider import Provider
-from decco.dns.records import WantedRecord, normalise
+from decco.dns.records import Role, WantedRecord, normalise
 from decco.dns.settings import DnsSettings
 from decco.dns.unconfirmed import SETTLE_SECONDS, UnconfirmedChanges
 from decco.dns.zonequeue import ZoneQueue
@@ -44,6 +44,8 @@ class OwnerState:
 
     problems: tuple[DnsProblem, ...] = ()
     published: frozenset[str] = frozenset()
+    standing_by: frozenset[str] = frozenset()
+    """Those of them that lead to other clusters alone."""
 
     @property
     def ready(self) -> bool:
@@ -212,26 +214,31 @@ class Dns:
         found = [self._problem(name, record, owner_uid) for name, record in owner.wanted.items()]
         problems = [*owner.refused, *(problem for problem in found if problem is not None)]
         published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
-        return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published)
+        standing_by = frozenset(name for name in published if any(q.stands_by(name) for q in self._of(name)))
+        return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published, standing_by)
 
     def published(self, owner_uid: str) -> dict[str, str]:
         """The desired names that a zone has for the owner now, each with its zone; without shared names that lead to
         other clusters alone.
         """
         owner = self._owners.get(owner_uid, _Owner())
-        published = self.state(owner_uid).published
-        held = {name for name in published if not any(queue.stands_by(name) for queue in self._of(name))}
+        state = self.state(owner_uid)
+        held = state.published - state.standing_by
         found = {name: zone_of(name, self._queues) for name, record in owner.wanted.items() if record.targets}
         return {name: zone for name, zone in found.items() if zone is not None and name in held}
 
     def gone(self, owner_uid: str) -> bool:
+        """Whether the owner wants no name, and all zones, when last read, had none of it."""
+        return self.absent(owner_uid) and not self._owners.get(owner_uid, _Owner()).wanted
+
+    def absent(self, owner_uid: str) -> bool:
         """Whether all zones, when last read, had no name of this owner."""
         owner = self._owners.get(owner_uid, _Owner())
         for queue in self._concerned(owner):
             names = {name for name in owner.former if zone_of(name, self._queues) == queue.zone_name}
             if not queue.synced or queue.holds(owner_uid) or queue.open(names) or queue.has_unconfirmed(names):
                 return False
-        return not owner.wanted
+        return True
 
     def obstacles(self, owner_uid: str) -> tuple[DnsProblem, ...]:
         """Why a released owner is not gone yet: the zones that have, or may have, a name of it."""
@@ -329,6 +336,15 @@ class Dns:
             if (error := queue.problem(name, uid)) is not None:
                 return DnsProblem(name, error.reason, "; ".join(filter(None, (str(error), error.advice))))
         published = all(name in queue.holds(uid) for queue in queues)
+        if record.role is Role.LEAVING:
+            if not published:
+                return None
+            return DnsProblem(
+                name,
+                REASON_OTHERS,
+                f"{name} leads here until another cluster of the federation serves it: is the object applied there, "
+                "and ready?",
+            )
         if not record.targets:
             stays = "what is published stays for now" if published else "nothing is published"
             return DnsProblem(

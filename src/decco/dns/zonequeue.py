@@ -21,6 +21,7 @@ from decco.dns.records import WantedRecord
 from decco.dns.registry import Current, fold, ownership_name
 from decco.dns.settings import DnsSettings
 from decco.dns.unconfirmed import UnconfirmedChanges
+from decco.dns.uncovered import Uncovered
 from decco.log import get_logger
 
 log = get_logger("decco.dns")
@@ -67,6 +68,7 @@ class ZoneQueue:
         """Name -> UID in its ownership record, if that is of this cluster; ``_owned`` is the inverse."""
         self._standing_by: set[str] = set()
         """Shared names of which this cluster has added no address."""
+        self._uncovered = Uncovered(settings.federation.withdraw_seconds)
         self._twice: set[str] = set()
         """Names with a conflict that may only be due to a stale cache; a second conflict is reported."""
         self._contested = ContestedNames()
@@ -193,7 +195,8 @@ class ZoneQueue:
         return backoff if self._due else max(backoff, min(self._next_comparison(), self._contested.due_at))
 
     def _next_comparison(self) -> float:
-        return min(self._compared_at + self._interval(), self._unconfirmed.read_at)
+        covers = self._uncovered.due_after(self._compared_at)
+        return min(self._compared_at + self._interval(), self._unconfirmed.read_at, covers)
 
     async def _gather(self) -> None:
         if not self._due:
@@ -269,7 +272,9 @@ class ZoneQueue:
     def _plan(self, current: Mapping[str, Current], names: Collection[str]) -> Plan:
         # Other names that are not desired are left out, so that the cost of the plan depends on our names only.
         ours = {name: now for name, now in current.items() if name in names or self._rules.is_orphan(now)}
-        return plan(self.zone_name, ours, {name: self._desired.get(name, {}) for name in names}, self._rules)
+        wanted = {name: self._desired.get(name, {}) for name in names}
+        uncovered = self._uncovered.seen(current, wanted, self._rules, asyncio.get_running_loop().time())
+        return plan(self.zone_name, ours, wanted, replace(self._rules, uncovered=uncovered))
 
     async def _send(self, zone: Zone, names: set[str], result: Plan) -> None:
         changing = {change.name for change in result.changes}

@@ -120,7 +120,7 @@ class EdgeAnswers:
         if pending and not declared and _was_ready(entry):
             return Found(held_back=frozenset(filter(None, (each.hostname for each in routed))), former=former)
         guarded = not _refused(guard) and not limited
-        ready = _is_ready(inputs, live)
+        ready = is_ready(inputs, live)
         routes = {child.obj["metadata"]["name"]: child for child in desired.children if child.resource == HTTP_ROUTES}
         targets: dict[str, Target] = {}
         waiting: list[str] = []
@@ -332,7 +332,7 @@ def _has_pods(inputs: AppInputs, live: AppLive) -> bool:
     return live.job is not None and live.ended is None and (inputs.run is None or inputs.run.end is None)
 
 
-def _is_ready(inputs: AppInputs, live: AppLive) -> bool:
+def is_ready(inputs: AppInputs, live: AppLive) -> bool:
     """Whether a pod is ready, of whatever revision; a Job's pods are not counted."""
     if inputs.spec.workload_kind is WorkloadKind.JOB:
         return live.job is not None

@@ -46,6 +46,7 @@ from decco.objects import (
     annotations_of,
     key_of,
 )
+from decco.reconcilers.answers import is_ready
 from decco.reconcilers.canaries import canaries_of, primary_of
 from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies
@@ -54,6 +55,7 @@ from decco.reconcilers.job_runs import JobRuns
 from decco.reconcilers.mesh import app_mesh, guard
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.outgoing import app_egress, egress_targets
+from decco.reconcilers.placement import covered, placed, terms
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
 
@@ -185,7 +187,7 @@ class AppReconciler(Reconciler):
         return found
 
     async def _make(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> Action:
-        inputs = await self._gather(entry, facts, space, obj)
+        inputs, leads = placed(self.caches, self.records, entry, await self._gather(entry, facts, space, obj))
         try:
             desired = app_children(inputs)
         except TerminalError as error:
@@ -209,15 +211,15 @@ class AppReconciler(Reconciler):
         edge = addresses_for(self.caches, space)
         found = self.answers.of_app(entry, inputs, desired, live, edge)
         addresses = edge if hostnames and self.records.enabled else ()
-        restored = self.caches.restored_names(space.name, hostnames)
-        records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found, restored)
-        previous = status_of(records.obj)
+        how = self.caches.restored_names(space.name, hostnames), *terms(inputs.place, lambda: is_ready(inputs, live))
+        records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found, *how)
+        inputs = replace(inputs, place=covered(inputs.place, records))
         status = app_status(
             inputs,
             desired,
             written.outcomes,
             live,
-            previous,
+            status_of(records.obj),
             inputs.now,
             records.problems,
             found.answers,
@@ -233,6 +235,7 @@ class AppReconciler(Reconciler):
         return requeue_action(
             written.requeue_after,
             records.requeue_after,
+            leads,
             workload_requeue_after(inputs, live, status, inputs.now),
             runs.requeue_after(inputs.run, runs.run_record(status), live.job, inputs.now, written=reported),
             route_requeue_after(status, inputs.now),

@@ -13,6 +13,7 @@ from dataclasses import replace
 from decco.api.admission import MAX_LISTENERS
 from decco.api.formats import DNS_NAME, HOST_PATTERN
 from decco.api.parse import parse_app, parse_space
+from decco.api.placement import Placement
 from decco.api.types import MAX_HOSTNAMES, MAX_HTTP_HOSTNAMES, AppProtocol, AppSpec, HttpHostname, SpaceSpec
 from decco.desired import names, secrets
 from decco.desired.endpoints import endpoints_of, reserved_ports
@@ -90,6 +91,7 @@ class AppFacts:
     """Whether it has an HTTP endpoint whose container speaks plain text."""
     by_default: bool = False
     """Whether it uses the Space's Secret for TCP endpoints and egresses."""
+    placement: Placement | None = None
     plain_clients: frozenset[str] = frozenset()
     """The allowedClients of endpoints with a clear text Service, which a mesh opens to their service accounts."""
 
@@ -221,6 +223,7 @@ def app_facts(obj: Obj) -> AppFacts:
         reserved=reserved_ports(spec, listed),
         canary_of=spec.canary_of,
         weight=spec.weight or 0,
+        placement=spec.placement,
         tls_out=bool(spec.tls_egresses),
         by_default=any(each.certificate == "" for each in endpoints)
         or any(egress.cert_and_ca_secret_name is None for egress in spec.tls_egresses),

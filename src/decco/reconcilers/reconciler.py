@@ -15,6 +15,7 @@ from decco.desired.model import Child, Claims, Problem, SecretView, SpaceFacts
 from decco.desired.ownership import LabelledOwner
 from decco.desired.routing.gateway import certificates_of
 from decco.desired.status import paused_status, withdrawal_status
+from decco.dns.records import Role
 from decco.expiries import Expiries
 from decco.kube.controller import Action
 from decco.kube.entry import Entry
@@ -56,8 +57,11 @@ class DnsRecords(Protocol):
         addresses: Sequence[str] | None,
         found: Found = NOT_PROBING,
         restored: Collection[str] = (),
+        role: Role = Role.ACTIVE,
+        joins: Callable[[], bool] = lambda: True,
         /,
     ) -> Published: ...
+    def leads(self, *owners: Entry) -> float | None: ...
     def former(self, entry: Entry, names: Collection[str], /) -> frozenset[str]: ...
     def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None: ...
     async def release(

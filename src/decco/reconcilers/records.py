@@ -17,7 +17,7 @@ from decco.desired import reasons
 from decco.desired.http_names import server_name
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
-from decco.dns.records import WantedRecord
+from decco.dns.records import Role, WantedRecord
 from decco.frozen import frozen
 from decco.kube.client import Client
 from decco.kube.entry import Entry
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _WITHDRAWING = Problem(reasons.WAITING_FOR_DNS, "records that are no longer desired are being removed")
+JOIN_SECONDS = 5.0
+"""Pause before the next reconcile of an object that cannot serve its names yet, or whose names still lead here."""
 _UNKNOWN_ADDRESS = Problem(
     reasons.NO_ADDRESS,
     "the edge's addresses cannot be known, because its Gateway or Service cannot be listed (see /readyz of decco); "
@@ -54,6 +56,8 @@ class Published:
     """None: no record is desired or left."""
     requeue_after: float | None = None
     """Seconds until the desired records change with time."""
+    here: bool = False
+    """Whether a name of the object leads to this cluster."""
 
 
 class Records:
@@ -70,6 +74,10 @@ class Records:
         self._grace = settings.dns.no_address_grace_seconds
         self._dry_run = settings.dry_run
         self._clock = clock
+        self._ttl = settings.dns.ttl
+        self._started = clock()
+        self._left: dict[str, float] = {}
+        """UID -> since when no zone has a name of an object that is not placed here any more."""
         self._shared = bool(settings.dns.federation.id)
         self._withdraw_seconds = settings.dns.federation.withdraw_seconds
         self._failing: dict[str, dict[str, float]] = {}
@@ -90,6 +98,7 @@ class Records:
     def _gone(self, change: Change) -> None:
         if change.removed is not None:
             uid = change.removed.uid
+            self._left.pop(uid, None)
             self._without_address.pop(uid, None)
             self._failing.pop(uid, None)
             self._answered.discard(uid)
@@ -114,11 +123,14 @@ class Records:
         addresses: Sequence[str] | None,
         found: Found = NOT_PROBING,
         restored: Collection[str] = (),
+        role: Role = Role.ACTIVE,
+        joins: Callable[[], bool] = lambda: True,
     ) -> Published:
         """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
         not known (None), all stay as they are. Of names that are held back no record is created; one that exists stays.
-        A name that clusters share, and that has failed at this edge for some time, leads to the others. The object may
-        take over ``restored`` names from one that does not exist.
+        A name that clusters share, and that has failed at this edge for some time, leads to the others. One that leads
+        to others is not added here unless the object ``joins``, that is, can serve it. The object may take over
+        ``restored`` names from one that does not exist.
 
         Raises Conflict if the object changed meanwhile.
         """
@@ -131,6 +143,8 @@ class Records:
         if not names and not held:
             self._forget(entry.uid)
             return current
+        if role is Role.LEAVING:
+            return await self._leave(self._dns, store, current, names, addresses or ())
         if addresses is None and names:
             self._without_address.pop(entry.uid, None)
             self._dns.pause(entry.uid)
@@ -144,6 +158,9 @@ class Records:
         _check_exists(store, current.entry)
         targets = frozenset(addresses)
         standby, until = self._standby(entry.uid, names, found)
+        if self._shared and not self._dns.published(entry.uid).keys() >= set(names) and not joins():
+            standby = dict.fromkeys(names) | standby
+            until = min(until or JOIN_SECONDS, JOIN_SECONDS)
         state = self._dns.ensure(
             entry.uid,
             [
@@ -153,6 +170,7 @@ class Records:
                     create=name not in found.held_back,
                     standby=standby.get(name, False),
                     restored=name in restored,
+                    role=role,
                 )
                 for name in names
             ],
@@ -163,7 +181,38 @@ class Records:
         served = self._served.problems(current.entry, zones, targets, shared=self._shared)
         not_served = (problem for name, problem in served.items() if name not in known)
         requeue_after = min((each for each in (left, until) if each is not None), default=None)
-        return replace(current, problems=(*problems, *not_served), requeue_after=requeue_after)
+        return replace(current, problems=(*problems, *not_served), requeue_after=requeue_after, here=bool(zones))
+
+    async def _leave(
+        self, dns: Dns, store: Store, current: Published, names: Sequence[str], addresses: Sequence[str]
+    ) -> Published:
+        """Withdraws the names of an object that is not placed here, shared ones once others serve them."""
+        uid = current.entry.uid
+        self._served.forget(uid)
+        if not _held(current.obj):
+            dns.forget(uid)
+            return current
+        self._left.pop(uid, None)
+        _check_exists(store, current.entry)
+        targets = frozenset(addresses)
+        state = dns.ensure(uid, [WantedRecord(name, targets, role=Role.LEAVING) for name in names])
+        if not dns.absent(uid):
+            problems = tuple(map(_problem, state.problems)) or (_WITHDRAWING,)
+            return replace(current, problems=problems, here=True)
+        current = await self._set(store, current, held=False)
+        self._forget(uid)
+        self._left[uid] = self._clock()
+        return current
+
+    def leads(self, *owners: Entry) -> float | None:
+        """Seconds for which the names of these objects may lead here, as far as is known now; None if none does."""
+        if self._dns is None:
+            return None
+        if any(_held(owner.obj()) for owner in owners):
+            return JOIN_SECONDS
+        since = max(self._left.get(owner.uid, self._started) for owner in owners)
+        left = since + self._ttl - self._clock()
+        return left if left > 0 else None
 
     def _standby(self, uid: str, names: Iterable[str], found: Found) -> tuple[dict[str, bool | None], float | None]:
         """By name whether it stands by, for names that do not answer at this edge: None for as it is; and the seconds

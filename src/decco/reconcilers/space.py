@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from decco.api.conditions import timestamp
 from decco.api.formats import DNS_NAME
@@ -49,6 +50,7 @@ from decco.reconcilers.facts import is_paused
 from decco.reconcilers.mesh import space_mesh
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of
 from decco.reconcilers.outgoing import Switches
+from decco.reconcilers.placement import can_serve, covered, space_place, terms
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.records import Published
 from decco.reconcilers.report import status_of
@@ -197,6 +199,7 @@ class SpaceReconciler(Reconciler):
             mesh=mesh.view,
             mesh_record=mesh.record,
             mesh_waits=mesh.waits,
+            place=space_place(self.caches, space),
         )
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
@@ -249,7 +252,9 @@ class SpaceReconciler(Reconciler):
         else:
             names = space_names(inputs)
             former = self.caches.restored_names(space.name, names)
-            records = await self.records.publish(self.store, entry, obj, names, addresses, found, former)
+            how = former, *terms(inputs.place, partial(can_serve, self.caches, space))
+            records = await self.records.publish(self.store, entry, obj, names, addresses, found, *how)
+            inputs = replace(inputs, place=covered(inputs.place, records))
         live = replace(live, dns=records.problems, answers=found.answers)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)
         reported = await self.report(records.entry, records.obj, status)

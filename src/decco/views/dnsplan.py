@@ -80,7 +80,8 @@ def _desire(dns: Dns, snapshot: Snapshot, result: SimulationResult, view: DnsVie
         targets = frozenset(reconciled.addresses)
         restored = snapshot.caches.restored_names(entry.key.namespace or entry.key.name, reconciled.names)
         # Nothing is known of what the edge answers, so shared names stay with the clusters that serve them.
-        records = [WantedRecord(name, targets, standby=None, restored=name in restored) for name in reconciled.names]
+        role, names = reconciled.role, reconciled.names or reconciled.leaving
+        records = [WantedRecord(n, targets, standby=None, restored=n in restored, role=role) for n in names]
         state = dns.ensure(entry.uid, records)
         view.refused += [(str(reconciled), problem) for problem in state.problems if problem.reason != REASON_PENDING]
     return owners

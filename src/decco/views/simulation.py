@@ -15,6 +15,7 @@ from datetime import datetime
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.desired.model import Problem, SecretState, SecretView, SpaceFacts
+from decco.dns.records import Role
 from decco.kube.apply import Applier
 from decco.kube.client import Client
 from decco.kube.entry import Entry
@@ -54,6 +55,10 @@ class ReconcileResult:
     """None if the reconciler did not report a status: the object is being deleted, or waits for its Space."""
     names: tuple[str, ...] = ()
     """DNS names that it would publish."""
+    leaving: tuple[str, ...] = ()
+    """DNS names of one that is not placed in this cluster, which are withdrawn."""
+    role: Role = Role.ACTIVE
+    """That of this cluster for the names."""
     addresses: tuple[str, ...] = ()
     """Their targets."""
     judged: bool = False
@@ -161,7 +166,9 @@ class _Harness:
             key,
             writes=list(self._client.writes.values()),
             status=status,
-            names=names,
+            names=names if self._records.role is not Role.LEAVING else (),
+            leaving=names if self._records.role is Role.LEAVING else (),
+            role=self._records.role,
             addresses=addresses,
             judged=self._records.published is not None,
         )
@@ -194,9 +201,10 @@ class _NameRecorder:
     enabled = True
     published: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     """Names and addresses; None if the reconcile did not determine them."""
+    role = Role.ACTIVE
 
     def forget(self) -> None:
-        self.published = None
+        self.published, self.role = None, Role.ACTIVE
 
     async def publish(
         self,
@@ -207,12 +215,17 @@ class _NameRecorder:
         addresses: Sequence[str] | None,
         _found: object = None,
         _restored: object = None,
+        role: Role = Role.ACTIVE,
+        _joins: object = None,
     ) -> Published:
-        self.published = tuple(names), tuple(addresses or ())
+        self.published, self.role = (tuple(names), tuple(addresses or ())), role
         return Published(entry, obj)
 
     def former(self, _entry: Entry, _names: Collection[str]) -> frozenset[str]:
         return frozenset()
+
+    def leads(self, *_owners: Entry) -> float | None:
+        return None
 
     def pause(self, entry: Entry, lost: Iterable[str] = ()) -> None:
         """The published records are not changed."""

@@ -72,6 +72,8 @@ class MotoBackend(Route53Backend):
                 "two_clusters_on_one_zone",
                 "each_cluster_adds_and_withdraws_its_own",
                 "all_begin_and_withdraw_at_the_same_moment",
+                "a_cluster_that_leaves_waits_for_another_one",
+                "a_standby_cluster_takes_over_and_gives_back",
                 "one_that_stands_by_takes_over_and_gives_back",
                 "a_cluster_with_an_old_view_changes_nothing_of_others",
             ),

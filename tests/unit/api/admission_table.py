@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.unit.api.limit_rows import limit_rows
+from tests.unit.api.placement_rows import placement_rows
 from tests.unit.api.rows import Obj, Row, app, endpoints, pod, put, space
 from tests.unit.api.scale_rows import scale_rows
 from tests.unit.api.workload_rows import workload_rows
@@ -608,6 +609,7 @@ ROWS = (
     *text_rows(),
     *cidr_rows(),
     *limit_rows(),
+    *placement_rows(),
     *number_rows(),
     *shape_rows(),
     *rule_rows(),

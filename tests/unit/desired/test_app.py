@@ -211,6 +211,8 @@ APP_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], set[str]]] = {
         {"canaryOf": "main", "weight": 5},
         {"HTTPRoute/web"},
     ),
+    # A reconciler makes a suspended App of it where it is not placed.
+    "placement": (APP, {"placement": {"clusters": [{"id": "elsewhere"}]}}, set()),
     "weight": ({"pod": POD, "httpUrlPath": "/a", "canaryOf": "main", "weight": 5}, {"weight": 10}, set()),
 }
 

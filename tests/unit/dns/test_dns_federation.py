@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from decco.dns.errors import BatchRefused, DnsError, InvalidRecord, RecordConflict
-from decco.dns.federation import Member, members, parse
+from decco.dns.federation import Member, Stand, members, parse
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Zone
 from decco.dns.providers.memory.client import MemoryProvider
-from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, WantedRecord
+from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, Role, WantedRecord
 from decco.dns.registry import Current, Owner, fold, ownership_name, ownership_set, shared_set
+from decco.dns.service import Dns
+from decco.dns.settings import DnsSettings, FederationSettings
 from decco.dns.wrappers.batches import PlanGuard
+from tests.promises import PATIENCE
 from tests.sample import seeds
 
 ZONE = "example.com"
@@ -23,8 +27,8 @@ NAME = "x.example.com"
 EAST, WEST, NORTH = "192.0.2.1", "192.0.2.2", "2001:db8::3"
 
 
-def member(cluster: str, *values: str, uid: str = "", federation: str = "world") -> Member:
-    return Member(federation, cluster, uid or f"uid-{cluster}", values)
+def member(cluster: str, *values: str, uid: str = "", federation: str = "world", stands: str = "") -> Member:
+    return Member(federation, cluster, uid or f"uid-{cluster}", values, frozenset(map(Stand, stands.split())))
 
 
 def shared(*of: Member, ttl: int = 180, name: str = NAME) -> Current:
@@ -42,13 +46,16 @@ def decide(
     federation: str = "world",
     uid: str = "",
     alive: tuple[str, ...] = (),
-    standby: bool = False,
+    standby: bool | None = False,
     create: bool = True,
     name: str = NAME,
+    role: Role = Role.ACTIVE,
+    uncovered: bool = False,
 ) -> Plan:
     uid = uid or f"uid-{cluster}"
     rules = Rules(cluster, 180, frozenset({uid, *alive}), federation=federation)
-    record = WantedRecord(name, frozenset(targets), create=create, standby=standby)
+    rules = replace(rules, uncovered={name} if uncovered else frozenset())
+    record = WantedRecord(name, frozenset(targets), create=create, standby=standby, role=role)
     return plan(ZONE, {now.name: now} if now else {}, {name: {uid: record}}, rules)
 
 
@@ -137,6 +144,10 @@ def test_records_without_owner_are_a_conflict() -> None:
         ("v2 world east u 192.0.2.2,192.0.2.1",),
         ("v2 world east u ",),
         ("v2 World east u -",),
+        ("v2 world east u -/asleep",),
+        ("v2 world east u -/standby/standby",),
+        ("v2 world east u -/standby/failing",),
+        ("v2 world east u -/",),
     ],
 )
 def test_an_unreadable_ownership_record_is_nobodys(texts: tuple[str, ...]) -> None:
@@ -209,12 +220,116 @@ def test_a_long_name_has_its_ownership_record_elsewhere() -> None:
 
 
 def test_the_text_is_read_as_it_is_written() -> None:
+    assert member("east", EAST, stands="standby failing").text() == "v2 world east uid-east 192.0.2.1/failing/standby"
     for each in (
+        member("east", EAST, stands="leaving"),
+        member("east", stands="standby"),
+        member("east", EAST, WEST, stands="standby failing"),
         member("east"),
         member("e.1-x", WEST, NORTH, uid="u"),
         member("east", *(f"192.0.2.{n}" for n in (1, 10, 2))),
     ):
         assert parse(each.text()) == each
+
+
+# -- roles ------------------------------------------------------------------------------------------------------------
+
+
+STANDBY = Role.STANDBY
+WAITS = member("west", stands="standby")
+
+
+def test_a_cluster_that_joins_and_does_not_know_whether_it_answers_waits() -> None:
+    only_west = shared(member("west", WEST))
+    waiting = after(decide(only_west, EAST, standby=None))
+    assert waiting == shared(member("east"), member("west", WEST))
+    assert decide(waiting, EAST, standby=None) == Plan()
+    assert after(decide(None, EAST, standby=None)) == shared(member("east", EAST)), "without others it waits for nobody"
+    both = shared(member("east", EAST), member("west", WEST))
+    assert decide(both, EAST, standby=None) == Plan(), "after a restart a name stays as it is"
+
+
+def test_a_standby_cluster_adds_addresses_when_no_active_one_has_any() -> None:
+    now = after(decide(shared(member("east", EAST)), WEST, cluster="west", role=STANDBY))
+    assert now == shared(member("east", EAST), WAITS)
+    assert decide(now, WEST, cluster="west", role=STANDBY, uncovered=True) == Plan()
+    for alone in (None, shared(member("east"), WAITS)):
+        found = decide(alone, WEST, cluster="west", role=STANDBY)
+        assert (after(found) if alone is None else found) == (shared(WAITS) if alone is None else Plan())
+    found = after(decide(shared(member("east"), WAITS), WEST, cluster="west", role=STANDBY, uncovered=True))
+    assert found == shared(member("east"), member("west", WEST, stands="standby"))
+    assert decide(found, WEST, cluster="west", role=STANDBY) == Plan(), (
+        "what it has it keeps, though a clock starts again"
+    )
+    back = after(decide(found, EAST))
+    assert after(decide(back, WEST, cluster="west", role=STANDBY)) == shared(member("east", EAST), WAITS)
+
+
+def test_an_active_cluster_that_fails_calls_those_that_stand_by_before_it_leaves() -> None:
+    now = shared(member("east", EAST), WAITS)
+    calls = after(decide(now, EAST, standby=True))
+    assert calls == shared(member("east", EAST, stands="failing"), WAITS)
+    assert decide(calls, EAST, standby=True) == Plan()
+    assert decide(calls, EAST, standby=None) == Plan(), "after a restart it calls on"
+    assert after(decide(calls, EAST)) == now
+    came = after(decide(calls, WEST, cluster="west", role=STANDBY))
+    assert came == shared(member("east", EAST, stands="failing"), member("west", WEST, stands="standby"))
+    assert after(decide(came, EAST, standby=True)) == shared(member("east"), member("west", WEST, stands="standby"))
+
+
+def test_a_standby_cluster_that_fails_too_does_not_come() -> None:
+    calls = shared(member("east", EAST, stands="failing"), WAITS)
+    assert decide(calls, WEST, cluster="west", role=STANDBY, standby=True) == Plan()
+
+
+def test_a_cluster_that_becomes_a_standby_one_keeps_the_last_addresses() -> None:
+    assert after(decide(shared(member("east", EAST)), EAST, role=STANDBY)) == shared(
+        member("east", EAST, stands="standby")
+    )
+
+
+LEAVES = member("east", EAST, stands="leaving")
+
+
+def test_a_cluster_that_leaves_keeps_its_addresses_until_another_one_serves_the_name() -> None:
+    alone = shared(member("east", EAST))
+    for now in (alone, shared(member("east", EAST), member("west"))):
+        leaving = after(decide(now, EAST, role=Role.LEAVING))
+        assert {value for each in leaving.addresses for value in each.values} == {EAST}
+        assert leaving.member_of("east") == LEAVES
+        assert decide(leaving, EAST, role=Role.LEAVING) == Plan()
+    for other in (member("west", WEST), member("west", WEST, stands="standby")):
+        assert after(decide(shared(LEAVES, other), EAST, role=Role.LEAVING)) == shared(other)
+    for other in (member("west", WEST, stands="failing"), member("west", WEST, stands="leaving")):
+        assert decide(shared(LEAVES, other), EAST, role=Role.LEAVING) == Plan()
+    called = after(decide(shared(LEAVES, WAITS), WEST, cluster="west", role=STANDBY))
+    assert called == shared(LEAVES, member("west", WEST, stands="standby"))
+    assert after(decide(shared(LEAVES), EAST)) == alone, "it is placed again"
+
+
+def test_a_cluster_that_leaves_creates_nothing_and_has_no_conflict() -> None:
+    theirs = Current(NAME, (RecordSet(NAME, A, 180, (WEST,)),), (ownership_set(NAME, ZONE, Owner("west", "w"), 180),))
+    for now in (None, shared(member("west", WEST)), theirs, Current(NAME, (RecordSet(NAME, A, 180, (WEST,)),))):
+        for federation in ("world", ""):
+            assert decide(now, EAST, role=Role.LEAVING, federation=federation) == Plan()
+    empty = shared(member("east"), member("west"))
+    assert after(decide(empty, EAST, role=Role.LEAVING)) == shared(member("west"))
+    assert after(decide(shared(LEAVES), role=Role.LEAVING, uid="uid-new", alive=("uid-east",))) == shared(
+        member("east", EAST, uid="uid-new", stands="leaving")
+    )
+
+
+def test_without_a_federation_a_cluster_leaves_at_once_and_cannot_stand_by() -> None:
+    alone = Current(
+        NAME, (RecordSet(NAME, A, 180, (EAST,)),), (ownership_set(NAME, ZONE, Owner("east", "uid-east"), 180),)
+    )
+    assert after(decide(alone, EAST, role=Role.LEAVING, federation="")) == Current(NAME)
+    for now in (alone, None):
+        result = decide(now, EAST, role=STANDBY, federation="")
+        assert result.changes == ()
+        (problem,) = result.problems.values()
+        assert isinstance(problem, InvalidRecord)
+        assert "set dns.federation.id" in str(problem)
 
 
 async def test_no_change_passes_that_alters_another_clusters_part() -> None:
@@ -234,6 +349,38 @@ async def test_no_change_passes_that_alters_another_clusters_part() -> None:
         assert isinstance(outcome, RecordConflict)
         assert "alters what other clusters have" in str(outcome)
     assert fold(await provider.records(Zone(ZONE)), ZONE) == {NAME: now}
+
+
+async def test_an_owner_learns_when_its_names_begin_and_cease_to_lead_here() -> None:
+    """Its published names and its problems are the same before and after."""
+    provider = MemoryProvider("memory", (ZONE,))
+    fast = FederationSettings(id="world", compare_seconds=0.05, withdraw_seconds=0.0)
+    settings = DnsSettings(gather_milliseconds=0, federation=fast)
+    east, west = (Dns([provider], cluster, settings, settle=0.0) for cluster in ("east", "west"))
+    reported: list[frozenset[str]] = []
+    west.subscribe(lambda uid: reported.append(west.state(uid).standing_by))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(dns.run()) for dns in (east, west)]
+        east.ensure("e", [WantedRecord(NAME, frozenset({EAST}))])
+        await _until(lambda: bool(east.published("e")))
+        west.ensure("w", [WantedRecord(NAME, frozenset({WEST}), role=STANDBY)])
+        await _until(lambda: reported[-1:] == [frozenset({NAME})])
+        assert west.published("w") == {}
+        east.ensure("e", [WantedRecord(NAME, frozenset({EAST}), standby=True)])
+        await _until(lambda: reported[-1:] == [frozenset()])
+        assert west.published("w") == {NAME: ZONE}
+        east.ensure("e", [WantedRecord(NAME, frozenset({EAST}))])
+        await _until(lambda: reported[-1:] == [frozenset({NAME})])
+        for task in tasks:
+            task.cancel()
+
+
+async def _until(fact: Callable[[], bool]) -> None:
+    for _ in range(int(PATIENCE / 0.01)):
+        if fact():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError
 
 
 @pytest.mark.parametrize("seed", seeds(100, sample=10))
@@ -272,6 +419,47 @@ async def _history(rng: random.Random) -> None:
     assert having == active or (not active and len(having) == min(1, len(now.members)))
 
 
+@pytest.mark.parametrize("seed", seeds(100, sample=10))
+def test_random_histories_with_roles(seed: int) -> None:
+    """A name that some cluster serves, and that no cluster deletes, never loses its last address."""
+    asyncio.run(_placed_history(random.Random(seed)))
+
+
+async def _placed_history(rng: random.Random) -> None:
+    zone, provider = Zone(ZONE), MemoryProvider("memory", (ZONE,))
+    addresses = {"east": EAST, "west": WEST, "north": NORTH}
+    guards = {cluster: PlanGuard(provider, cluster) for cluster in addresses}
+    wanted: dict[str, WantedRecord | None] = {
+        cluster: WantedRecord(NAME, frozenset({address}), role=Role.LEAVING) for cluster, address in addresses.items()
+    }
+    views: dict[str, dict[str, Current]] = {cluster: {} for cluster in addresses}
+    served = False
+    for _ in range(150):
+        cluster = rng.choice(sorted(addresses))
+        match rng.randrange(5):
+            case 0:
+                wanted[cluster] = WantedRecord(
+                    NAME,
+                    frozenset({addresses[cluster]}),
+                    standby=rng.choice((False, False, True, None)),
+                    role=rng.choice((*Role,)),
+                )
+            case 1:
+                views[cluster] = fold(await provider.records(zone), ZONE)
+            case _:
+                await _turn(rng, cluster, provider, guards[cluster], wanted[cluster], views[cluster])
+        now = fold(await provider.records(zone), ZONE).get(NAME, Current(NAME))
+        assert not served or now.addresses
+        served = bool(now.addresses)
+    for _ in range(4):  # one calls, another comes, the first withdraws
+        await _settle(provider, guards, wanted)
+    now = fold(await provider.records(zone), ZONE).get(NAME, Current(NAME))
+    answering = {c for c, r in wanted.items() if r is not None and r.standby is False and r.role is Role.ACTIVE}
+    having = {m.cluster for m in now.members if m.values}
+    if answering:
+        assert having == answering
+
+
 async def _turn(
     rng: random.Random,
     cluster: str,
@@ -283,6 +471,7 @@ async def _turn(
     uid = f"uid-{cluster}"
     before = fold(await provider.records(Zone(ZONE)), ZONE).get(NAME, Current(NAME))
     rules = Rules(cluster, rng.choice([60, 180]), frozenset({uid}), federation="world")
+    rules = replace(rules, uncovered={NAME} if rng.random() < 0.3 else frozenset())
     result = plan(ZONE, view, {NAME: {uid: record} if record is not None else {}}, rules)
     assert result.problems == {}
     for change in result.changes:

@@ -72,8 +72,9 @@ def test_every_reason_has_a_message() -> None:
     known = {value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)}
     absent = known - said - {getattr(reasons, name) for name in by_dns}
     # Ready, Resumed and LeftOver are said in status and Events, Reconciled is a default, JobComplete, NotProbed and
-    # Suspended come after their messages; else a function chooses the reason.
+    # Suspended come after their messages, as do those of a placement; else a function chooses the reason.
     good = {"Ready", "Resumed", "LeftOver", "Reconciled", "JobComplete", "NotProbed", "Suspended"}
+    good |= {"NotPlaced", "Standby", "TookOver"}
     assert absent <= good | {"Forbidden", "QuotaExceeded", "ReservedName"}, absent
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from decco.desired.model import Problem
+from decco.dns.records import Role
 from decco.expiries import Expiries
 from decco.kube.apply import Applier
 from decco.kube.controller import Action
@@ -70,6 +71,10 @@ class Names:
     waits_for: list[Key] = field(default_factory=list)
     lost: set[str] | None = None
     """Of a paused object."""
+    role: Role = Role.ACTIVE
+    asked: list[Key] = field(default_factory=list)
+    lead: float | None = None
+    """Seconds for which names may lead here."""
 
     async def publish(
         self,
@@ -80,9 +85,15 @@ class Names:
         _addresses: Sequence[str] | None,
         _found: object = None,
         _restored: object = None,
+        role: Role = Role.ACTIVE,
+        _joins: object = None,
     ) -> Published:
-        self.published = set(names)
+        self.published, self.role = set(names), role
         return Published(entry, obj)
+
+    def leads(self, *owners: Entry) -> float | None:
+        self.asked = [owner.key for owner in owners]
+        return self.lead
 
     def former(self, _entry: Entry, _names: Collection[str]) -> frozenset[str]:
         return frozenset()

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from decco.desired.names import SPACE_OBJECT
-from decco.objects import ANNOTATION_ABANDON_DNS, ANNOTATION_PAUSED, FINALIZER_DNS, NAMESPACES, NETWORK_POLICIES, Obj
+from decco.dns.records import Role
+from decco.objects import (
+    ANNOTATION_ABANDON_DNS,
+    ANNOTATION_PAUSED,
+    DEPLOYMENTS,
+    FINALIZER_DNS,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    Key,
+    Obj,
+)
 from tests.unit.reconcilers.harness import Harness
 from tests.unit.reconcilers.world import app, owned, space
 
@@ -137,3 +147,46 @@ async def test_a_paused_app_stays_as_it_is() -> None:
     await harness.app()
     assert harness.reported.condition("Paused")[0] == "True"
     assert harness.written == []
+
+
+ELSEWHERE = {"clusters": [{"id": "elsewhere"}]}
+
+
+async def test_an_app_that_is_not_placed_has_no_pods_and_one_that_leaves_keeps_them_while_names_lead_here() -> None:
+    owner, made = space(placement=ELSEWHERE), app("web", "acme", ENDPOINT)
+    harness = Harness(owner, made)
+    await harness.space()
+    assert harness.names.role is Role.LEAVING
+    await harness.app()
+    assert harness.names.role is Role.LEAVING
+    assert harness.names.asked == [], "one that never had pods waits for nobody"
+    deployments = harness.caches.children[DEPLOYMENTS]
+    (entry,) = deployments.in_namespace("acme")
+    assert entry.obj()["spec"]["replicas"] == 0
+    assert harness.reported.condition("WorkloadReady")[1] in ("NotPlaced", "Progressing")
+
+    harness = Harness(space(), app("web", "acme", ENDPOINT))
+    await harness.space()
+    await harness.app()
+    harness.caches.spaces.put(space(placement=ELSEWHERE), own=False)
+    harness.names.lead = 5.0
+    action = await harness.app()
+    assert harness.names.asked == [Key("acme", "web"), Key("", "acme")]
+    assert action.seconds is not None
+    assert harness.reported.condition("WorkloadReady") == ("False", "WaitingForCluster")
+    assert "change Deployment web" not in harness.written
+    harness.names.lead = None
+    harness.client.writes.clear()
+    await harness.app()
+    assert harness.written == ["change Deployment web"]
+    assert harness.reported.condition("WorkloadReady")[1] in ("NotPlaced", "Progressing")
+
+
+async def test_an_app_that_leaves_by_itself_does_not_wait_for_the_names_of_its_space() -> None:
+    harness = Harness(space(), app("web", "acme", ENDPOINT))
+    await harness.space()
+    await harness.app()
+    harness.caches.apps.put(app("web", "acme", ENDPOINT, placement=ELSEWHERE), own=False)
+    harness.names.lead = 5.0
+    await harness.app()
+    assert harness.names.asked == [Key("acme", "web")]

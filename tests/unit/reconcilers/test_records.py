@@ -11,11 +11,12 @@ import pytest
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
-from decco.dns.service import Dns, DnsProblem
+from decco.dns.records import Role, WantedRecord
+from decco.dns.service import Dns, DnsProblem, OwnerState
 from decco.dns.settings import DnsSettings, FederationSettings
 from decco.kube.errors import Conflict, NotFound
 from decco.objects import FINALIZER_DNS, SPACES, Key
-from decco.reconcilers.answers import Found
+from decco.reconcilers.answers import NOT_PROBING, Found
 from decco.reconcilers.records import Published, Records, _problem
 from decco.settings import Settings
 from tests.unit.reconcilers.world import make_caches, stored
@@ -163,3 +164,99 @@ async def test_a_name_of_one_cluster_never_stands_by() -> None:
     published = await records.publish(store, entry, entry.obj(), [name], ["192.0.2.1"], found)
     assert [each.standby for each in dns.ensure.call_args.args[1]] == [False]
     assert published.requeue_after is None
+
+
+class _Zone:
+    """A DNS service of which a test says what the zones have."""
+
+    def __init__(self) -> None:
+        self.wanted: list[tuple[str, Role, bool | None]] = []
+        self.names: dict[str, str] = {}
+        self.forgotten = 0
+
+    def ensure(self, _uid: str, wanted: list[WantedRecord]) -> OwnerState:
+        self.wanted = [(each.name, each.role, each.standby) for each in wanted]
+        problems = [DnsProblem(name, "WaitingForCluster", "leads here") for name in self.names]
+        return OwnerState(tuple(problems) if wanted[0].role is Role.LEAVING else ())
+
+    def serves(self, _name: str) -> bool:
+        return True
+
+    def absent(self, _uid: str) -> bool:
+        return not self.names
+
+    def published(self, _uid: str) -> dict[str, str]:
+        return self.names
+
+    def forget(self, _uid: str) -> None:
+        self.forgotten += 1
+
+
+class _Client:
+    async def patch(self, _resource: object, key: Key, patch: dict[str, Any]) -> dict[str, Any]:
+        version = str(int(patch["metadata"]["resourceVersion"]) + 1)
+        meta = {"finalizers": patch["metadata"]["finalizers"], "resourceVersion": version}
+        return stored(SPACES, key.name, uid="1", meta=meta, spec={"domainName": "example.net"})
+
+
+def _world(clock: list[float]) -> tuple[Records, _Zone, Any]:
+    settings = Settings(cluster_id="east", dns=DnsSettings(ttl=30, federation=FederationSettings(id="world")))
+    zone, client = _Zone(), _Client()
+    served = Mock(problems=Mock(return_value={}))
+    dns: Any = zone
+    api: Any = client
+    return Records(dns, api, settings, lambda: clock[0], served), zone, make_caches().spaces
+
+
+async def test_an_object_that_is_not_placed_any_more_lets_its_names_go_and_then_waits_for_resolvers() -> None:
+    clock = [1000.0]
+    records, zone, store = _world(clock)
+    clock[0] += 500
+    held = {"finalizers": [FINALIZER_DNS]}
+    entry = store.put(stored(SPACES, "acme", uid="1", meta=held, spec={"domainName": "example.net"}), own=False)
+    zone.names = {"acme.example.net": "example.net"}
+
+    async def leave() -> Published:
+        return await records.publish(
+            store, entry, entry.obj(), ["acme.example.net"], ["192.0.2.1"], NOT_PROBING, (), Role.LEAVING
+        )
+
+    found = await leave()
+    assert zone.wanted == [("acme.example.net", Role.LEAVING, False)]
+    assert [each.reason for each in found.problems or ()] == [reasons.WAITING_FOR_CLUSTER]
+    assert found.here
+    assert records.leads(entry) is not None
+    zone.names = {}
+    found = await leave()
+    assert (found.problems, found.here) == (None, False)
+    entry = found.entry
+    assert not entry.obj()["metadata"].get("finalizers")
+    assert records.leads(entry) == 30
+    clock[0] += 30
+    assert records.leads(entry) is None
+    zone.wanted = []
+    assert (await leave()).problems is None
+    assert zone.wanted == [], "nothing is asked for an object without records"
+
+
+async def test_after_a_start_pods_wait_for_resolvers_once() -> None:
+    clock = [1000.0]
+    records, _, store = _world(clock)
+    entry = store.put(stored(SPACES, "acme", uid="1", spec={"domainName": "example.net"}), own=False)
+    assert records.leads(entry) == 30, "it may have been withdrawn by the process before this one"
+    clock[0] += 30
+    assert records.leads(entry) is None
+
+
+async def test_a_name_is_not_added_before_its_object_can_serve_it() -> None:
+    records, zone, store = _world([0.0])
+    held = {"finalizers": [FINALIZER_DNS]}
+    entry = store.put(stored(SPACES, "acme", uid="1", meta=held, spec={"domainName": "example.net"}), own=False)
+    for names, can, standby in (({}, False, None), ({}, True, False), ({"acme.example.net": ""}, False, False)):
+        zone.names = names
+        found = await records.publish(
+            *(store, entry, entry.obj(), ["acme.example.net"], ["192.0.2.1"], NOT_PROBING, (), Role.ACTIVE),
+            lambda can=can: can,
+        )
+        assert zone.wanted == [("acme.example.net", Role.ACTIVE, standby)]
+        assert (found.requeue_after is not None) is (standby is None)

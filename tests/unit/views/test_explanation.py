@@ -310,6 +310,21 @@ def test_a_canary_that_gets_nothing() -> None:
     assert text.startswith("none of the requests to /shop of App main: its appProtocol is h2c")
 
 
+def test_a_cluster_that_is_not_placed_has_no_pods_and_that_is_no_failure() -> None:
+    elsewhere = {"clusters": [{"id": "west"}, {"id": "north", "role": "Standby"}]}
+    found = world(space(placement=elsewhere), app("web", "acme", http("/", "web")))
+    ((severity, text),) = said(found, Target(space="acme"), "placement")
+    assert severity is Severity.OK
+    assert "west, north (Standby); this cluster is default: no pods run" in text
+    assert "not placed in this cluster" in said(found, Target(space="acme"), "app web")[0][1]
+    assert "none here" in said(found, Target(space="acme"), "record")[0][1]
+    severity, text = said(found, Target(app=Key("acme", "web")), "endpoint web")[1]
+    assert (severity, text[:26]) == (Severity.OK, "not placed in this cluster")
+    passive = {"clusters": [{"id": "west"}, {"id": "default", "role": "Standby"}]}
+    ((severity, text),) = said(world(space(placement=passive)), Target(space="acme"), "placement")
+    assert (severity, "set dns.federation.id" in text) == (Severity.WARNING, True)
+
+
 @pytest.mark.parametrize(
     ("routing", "words"),
     [({}, "the edge answers 503 with Retry-After: 60"), ({"backend": "ingress"}, "the edge answers 503")],

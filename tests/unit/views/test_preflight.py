@@ -36,7 +36,7 @@ from decco.objects import (
 from decco.reconcilers.kinds import ALL_SERVED
 from decco.settings import Settings
 from decco.views.findings import Finding
-from decco.views.preflight import cluster, controller, edge, egress, isolation, mesh
+from decco.views.preflight import cluster, controller, edge, egress, isolation, mesh, placement
 from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import BINDINGS, CRDS, NODES, POLICIES, ClusterContext
@@ -568,3 +568,22 @@ async def test_user_namespaces_need_a_node_that_has_them(
 
 def test_the_gateway_api_that_is_recommended_is_the_tested_one() -> None:
     assert versions.GATEWAY_API.version == edge.GATEWAY_API
+
+
+@pytest.mark.parametrize(
+    ("clusters", "federation", "name", "words"),
+    [
+        ([{"id": "east"}], "world", "", "Active 1, Standby 0, elsewhere 0"),
+        ([{"id": "west"}, {"id": "east", "role": "Standby"}], "world", "", "Active 0, Standby 1, elsewhere 0"),
+        ([{"id": "west"}], "world", "", "elsewhere 1"),
+        ([{"id": "west"}], None, "placement-alone", "names of Space acme are absent while they change clusters"),
+        ([{"id": "west"}, {"id": "east", "role": "Standby"}], None, "placement-alone", "stands by for Space acme"),
+    ],
+)
+async def test_placement(clusters: list[Obj], federation: str | None, name: str, words: str) -> None:
+    dns = {"providers": [{"type": "memory", "zones": ["example.net"]}], "federation": {"id": federation}}
+    settings = {"clusterId": "east", "dns": dns}
+    found = await results(placement.placement, context(live_space(placement={"clusters": clusters}), settings=settings))
+    assert [(each.about, each.name) for each in found] == [("placement", name)]
+    assert words in found[0].text
+    assert await results(placement.placement, context(live_space(), settings=settings)) == []

@@ -31,6 +31,7 @@ from decco.settings import RoutingBackend
 from decco.views.explanation.backends import pods, service_problem
 from decco.views.explanation.explain import bad_conditions, condition, endpoints_of, ownership, rivals
 from decco.views.explanation.parts import World, certificate, listeners, published, record, route
+from decco.views.explanation.placement import is_away
 from decco.views.explanation.traffic import answer_of_suspended, is_canary, suspended
 from decco.views.findings import Finding, Findings
 from decco.views.simulation import ReconcileResult
@@ -215,7 +216,9 @@ def _service(world: World, service: Key) -> Iterator[Finding]:
 
 def _pods(world: World, service: Key, app: Key, url: str | None) -> Iterator[Finding]:
     problem = service_problem(world, service, "pods")
-    if suspended(world, app):
+    if is_away(world, app):
+        yield Finding("pods", f"not placed in this cluster, no pods: {answer_of_suspended(world, url)}")
+    elif suspended(world, app):
         yield Finding("pods", f"suspended by spec.suspend, no pods: {answer_of_suspended(world, url)}")
     elif problem is None:
         yield pods(world, service, "pods")

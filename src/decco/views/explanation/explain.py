@@ -33,6 +33,7 @@ from decco.views.explanation.parts import (
     route,
     validity,
 )
+from decco.views.explanation.placement import is_away, place_of, placement
 from decco.views.explanation.traffic import answer_of_suspended, is_canary, shares, suspended
 from decco.views.findings import Finding, Findings
 from decco.views.limits import unkept_limits
@@ -187,6 +188,7 @@ def _space(world: World, name: str) -> Findings:
         yield Finding("pods", isolation_text(space.spec, world.snapshot.caches.settings))
     if text := topology_text(space.spec.topology):
         yield Finding("zones", text)
+    yield from placement(world, space)
     yield Finding("egress", egress_of(space))
     if mesh := mesh_of(world, space):
         yield Finding("mesh", mesh)
@@ -200,10 +202,12 @@ def _space(world: World, name: str) -> Findings:
     yield from other_secrets(world, space)
     reconciled = world.result.of("Space", entry.key)
     publisher = reconciled if reconciled is not None and reconciled.names else None
-    yield from record(world, space.fqdn, publisher, unowned=space.fqdn in lost)
+    here = place_of(world, space)
+    away = here is not None and here.role is None
+    yield from record(world, space.fqdn, publisher, unowned=space.fqdn in lost, away=away)
     for further in further_names(space):
         publishes = publisher is not None and further in publisher.names
-        yield from record(world, further, publisher if publishes else None, unowned=further in lost)
+        yield from record(world, further, publisher if publishes else None, unowned=further in lost, away=away)
     if not world.snapshot.may_read(APPS, name):
         yield Finding("apps", f"you may not list Apps in namespace {name}", "apps-hidden")
     for app in sorted(caches.apps.in_namespace(name), key=lambda entry: entry.key):
@@ -228,7 +232,9 @@ def _summary(world: World, key: Key) -> Finding:
     reconciled = world.result.of("App", key)
     urls = [str(endpoint.get("url") or endpoint["name"]) for endpoint in endpoints_of(reconciled)]
     text = ", ".join(urls) or "no endpoint"
-    if suspended(world, key):
+    if is_away(world, key):
+        text += ", not placed in this cluster"
+    elif suspended(world, key):
         text += ", suspended"
     facts = world.snapshot.caches.index.facts.get(key)
     if facts is not None and facts.canary_of is not None:
@@ -268,6 +274,8 @@ def _app(world: World, key: Key) -> Findings:
     yield from _life(world, "App", key, entry.obj(), entry.deleting)
     if text := zones_text(space, entry.obj()):
         yield Finding("zones", text)
+    if entry.facts.placement is not None or space.spec.placement is not None:
+        yield from placement(world, space, key)
     reconciled = world.result.of("App", key)
     for endpoint in endpoints_of(reconciled):
         yield from _endpoint(world, space, reconciled, endpoint)
@@ -311,7 +319,9 @@ def _endpoint(world: World, space: SpaceFacts, reconciled: ReconcileResult | Non
         or f"{name}.{space.name}.svc:{endpoint['port']}, inside the cluster only"
     )
     yield Finding(about, f"{where}, of App {key}")
-    if suspended(world, key):
+    if is_away(world, key):
+        yield Finding(about, f"not placed in this cluster, no pods: {answer_of_suspended(world, endpoint.get('url'))}")
+    elif suspended(world, key):
         text = f"suspended by spec.suspend, no pods: {answer_of_suspended(world, endpoint.get('url'))}"
         yield Finding(about, text)
     else:

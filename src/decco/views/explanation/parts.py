@@ -274,13 +274,17 @@ def _is_of(name: str, endpoint: str) -> bool:
 # -- DNS --------------------------------------------------------------------------------------------------------------
 
 
-def record(world: World, hostname: str, reconciled: ReconcileResult | None, *, unowned: bool = False) -> Findings:
+def record(
+    world: World, hostname: str, reconciled: ReconcileResult | None, *, unowned: bool = False, away: bool = False
+) -> Findings:
     """Whether decco publishes the name, its targets, and the answer of DNS."""
     settings = world.snapshot.caches.settings
     zones = {zone for provider in settings.dns.providers for zone in provider.zones}
     addresses = reconciled.addresses if reconciled is not None else ()
     name = ""
-    if reconciled is None:
+    if reconciled is None and away:
+        text = "none here, since the Space is not placed in this cluster"
+    elif reconciled is None:
         text = "none, since the name is not the Space's" if unowned else "none is asked for (createDnsRecord)"
     elif not zones:
         to = f" to {', '.join(addresses)}" if addresses else ""

@@ -14,7 +14,7 @@ from decco.settings import Settings
 from decco.settings.load import WrongSettings
 from decco.views import running as running_
 from decco.views.findings import Finding, permission_lacking
-from decco.views.preflight import cluster, controller, edge, egress, isolation, mesh, needs, zones
+from decco.views.preflight import cluster, controller, edge, egress, isolation, mesh, needs, placement, zones
 from decco.views.preflight.model import ClusterContext
 
 Check = Callable[[ClusterContext], AsyncIterator[Finding]]
@@ -32,6 +32,7 @@ CHECKS: Mapping[str, Check] = {
     "isolation": isolation.isolation,
     "mesh": mesh.mesh,
     "zones": zones.zones,
+    "placement": placement.placement,
     "secrets": controller.shared_secrets,
     "issuers": needs.issuers,
     "limits": needs.limits,
