@@ -37,6 +37,7 @@ from yarl import URL
 from decco.backoff import exponential
 from decco.errors import ConfigError
 from decco.kube.connection import Connection
+from decco.kube.connector import LastUsedFirst
 from decco.kube.default_tls import aiohttp
 from decco.kube.errors import (
     Garbled,
@@ -134,7 +135,7 @@ class Transport:
         """Make the session; nothing is sent yet."""
         self._session = aiohttp.ClientSession(
             # No limit here: the semaphore is the limit, and watches must not wait for a connection.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            connector=LastUsedFirst(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             proxy=self._connection.proxy,

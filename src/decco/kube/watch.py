@@ -58,7 +58,7 @@ BACKOFF_UNHEARD_SECONDS: Final = 5.0
 """Longest pause while connections are refused: a try costs the server nothing, and usually it is available again in
 seconds."""
 HEALTHY_SECONDS: Final = 5.0
-"""A watch that stood for this long was healthy, even if nothing changed."""
+"""A watch that stood for this long, or for as long as was requested, was healthy, even if nothing changed."""
 OUTAGE_SECONDS: Final = 10.0
 """A server that answers again after so long a silence may have another history; so may one that has refused connections
 for any time."""
@@ -130,6 +130,8 @@ class _Watcher:
     heard: float
     """Time of the last line, or of the last request."""
     opened: float = 0.0
+    asked: int = 0
+    """timeoutSeconds of the last watch."""
     failing_since: float | None = None
     """Time of the server's last answer, if it has failed to answer since."""
     outages: int = 0
@@ -179,6 +181,7 @@ class _Watcher:
         """The events of one watch request; returns when the server ends it."""
         spec = self.spec
         self.opened = self.heard = self.clock()
+        self.asked = random.randint(*WATCH_SECONDS)  # noqa: S311 - jitter, no secret
         self.healthy = False
         lines = self.client.watch_lines(
             spec.resource,
@@ -186,7 +189,7 @@ class _Watcher:
             labels=spec.labels,
             fields=spec.fields,
             resource_version=version,
-            timeout_seconds=random.randint(*WATCH_SECONDS),  # noqa: S311 - jitter, no secret
+            timeout_seconds=self.asked,
             idle_seconds=self.idle_seconds,
         )
         try:
@@ -201,7 +204,7 @@ class _Watcher:
             self._stood()
 
     def _stood(self) -> None:
-        if self.clock() - self.opened >= HEALTHY_SECONDS:
+        if self.clock() - self.opened >= min(HEALTHY_SECONDS, self.asked):
             self.healthy = True
 
     def _event(self, line: bytes) -> WatchEvent | None:

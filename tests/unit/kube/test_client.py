@@ -792,3 +792,25 @@ async def test_a_dry_run_reads_and_does_not_write(harness: Harness) -> None:
     assert [entry["verb"] for entry in logs] == ["create", "replace", "replace status", "patch", "delete"]
     assert {entry["key"] for entry in logs} == {"n/a"}
     assert "c2VjcmV0" not in repr(logs)
+
+
+async def test_the_connections_of_a_peak_are_not_used_in_turn(harness: Harness) -> None:
+    """A later request takes the connection that was used last, so the others reach their idle time."""
+    together = asyncio.Barrier(8)
+    peak = True
+    ports: list[int] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        if peak:
+            await together.wait()
+        ports.append(request.transport.get_extra_info("peername")[1])  # type: ignore[union-attr]
+        return web.json_response(LIVE)
+
+    client, _ = await harness.client(handle)
+    await asyncio.gather(*(client.get(DEPLOYMENTS, KEY) for _ in range(8)))
+    assert len(set(ports)) == 8
+    peak = False
+    ports.clear()
+    for _ in range(20):
+        await client.get(DEPLOYMENTS, KEY)
+    assert len(set(ports)) == 1

@@ -93,7 +93,8 @@ class Script:
     async def watch_lines(
         self, *_: Any, resource_version: str, timeout_seconds: int, idle_seconds: float, **__: Any
     ) -> AsyncGenerator[bytes, None]:
-        assert 300 <= timeout_seconds <= 600
+        least, most = w.WATCH_SECONDS
+        assert least <= timeout_seconds <= most
         assert idle_seconds == 75.0
         self.asked.append(f"watch {resource_version}")
         self.before_watch()
@@ -289,6 +290,15 @@ async def test_a_server_that_closes_at_once_gets_no_storm(monkeypatch: pytest.Mo
     assert sum(script.pauses) > 600
     assert len(script.troubles) == 30
     assert "as soon as it is open" in str(script.troubles[0])
+
+
+async def test_a_watch_that_ends_when_it_was_requested_to_end_was_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert w.WATCH_SECONDS == (300, 600)
+    monkeypatch.setattr(w, "WATCH_SECONDS", (2, 2))
+    script = full(Script([EMPTY, *(Watching([], seconds=2.0) for _ in range(5))]), monkeypatch)
+    await script.run()
+    assert script.pauses == [0.2] * 5
+    assert script.troubles == []
 
 
 async def test_lists_and_watches_that_fail_in_turn_get_no_storm(monkeypatch: pytest.MonkeyPatch) -> None:
