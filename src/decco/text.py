@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 
 def truncate(text: str, limit: int) -> str:
@@ -14,6 +15,12 @@ def printable(text: str, limit: int) -> str:
     """The text on one line, without control characters, truncated to ``limit`` characters."""
     line = "".join(c if c.isprintable() else " " for c in text[: 2 * limit])
     return truncate(" ".join(line.split()), limit)
+
+
+def abbreviated(names: Sequence[str], most: int) -> str:
+    """The first ``most`` names with commas between, and the number of the others."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def clean(text: object) -> str:

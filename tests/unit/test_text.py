@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from decco.text import escape, printable, truncate
+from decco.text import abbreviated, escape, printable, truncate
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,13 @@ from decco.text import escape, printable, truncate
 )
 def test_printable(text: str, limit: int, expected: str) -> None:
     assert printable(text, limit) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a, b"), (["a", "b", "c", "d"], "a, b and 2 more")]
+)
+def test_abbreviated(names: list[str], expected: str) -> None:
+    assert abbreviated(names, 2) == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("four", "four"), ("fives", "fiv…")])

@@ -11,6 +11,7 @@ from decco.desired.model import SpaceFacts
 from decco.errors import DeccoError
 from decco.objects import Key
 from decco.reconcilers.mesh import app_mesh, mesh_record
+from decco.text import abbreviated
 from decco.views.explanation.parts import World
 from decco.views.findings import Finding, Findings
 
@@ -34,8 +35,7 @@ def mesh_of(world: World, space: SpaceFacts) -> str:
     outside = app_mesh(caches, space).clients_outside
     if not outside:
         return text
-    more = f" and {len(outside) - _SHOWN} more" if len(outside) > _SHOWN else ""
-    return f"{text}; {', '.join(outside[:_SHOWN])}{more} may connect without it"
+    return f"{text}; {abbreviated(outside, _SHOWN)} may connect without it"
 
 
 def plain_text(world: World, space: SpaceFacts, app: Key) -> Findings:

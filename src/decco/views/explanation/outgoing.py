@@ -11,6 +11,7 @@ from decco.desired.outgoing import parse_record
 from decco.hostnames import canonical
 from decco.kube.entry import Entry
 from decco.objects import ANNOTATION_EGRESS_ADDRESSES, NETWORK_POLICIES, Key, annotations_of
+from decco.text import abbreviated
 from decco.views.explanation.parts import World
 from decco.views.findings import Finding, Findings
 
@@ -37,7 +38,6 @@ def permitted(world: World, app: Entry, space: SpaceFacts) -> Findings:
     for egress in parse_app(app.obj()).tls_egresses:
         if egress.fqdn is None or (addresses := known.get(canonical(egress.fqdn))) is None:
             continue  # what is not permitted is in the condition NetworkReady
-        listed = sorted(addresses, key=address_order)
-        more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-        text = f"{egress.fqdn}:{egress.target_port} is permitted at {', '.join(listed[:_SHOWN])}{more}"
+        permitted = abbreviated(sorted(addresses, key=address_order), _SHOWN)
+        text = f"{egress.fqdn}:{egress.target_port} is permitted at {permitted}"
         yield Finding(f"egress {egress.local_port}", text)

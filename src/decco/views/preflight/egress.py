@@ -11,6 +11,7 @@ from decco.desired.model import EgressPhase
 from decco.desired.outgoing import phase_of
 from decco.forms import parse_pods
 from decco.objects import FIELD_MANAGER, LABEL_MANAGED_BY, NETWORK_POLICIES, Obj, Resource, key_of, labels_of
+from decco.text import abbreviated
 from decco.views.findings import Finding
 from decco.views.preflight.model import NODES, ClusterContext
 
@@ -85,9 +86,8 @@ async def _addresses(context: ClusterContext) -> AsyncIterator[Finding]:
     addresses = sorted({address for text in texts if (address := canonical_address(text)) is not None})
     opened = [address for address in addresses if not refusal(address, context.settings.egress)]
     if opened:
-        more = f" and {len(opened) - _SHOWN} more" if len(opened) > _SHOWN else ""
         text = (
-            f"a name in tlsEgresses may lead to nodes or the API server ({', '.join(opened[:_SHOWN])}{more}): add "
+            f"a name in tlsEgresses may lead to nodes or the API server ({abbreviated(opened, _SHOWN)}): add "
             "their networks to egress.refusedCidrs"
         )
         yield Finding("egress names", text, "egress-address-open")
@@ -106,6 +106,5 @@ async def _policies(context: ClusterContext, spaces: frozenset[str]) -> AsyncIte
         and (policy.get("spec") or {}).get("egress")
     ]
     if found:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        text = f"policies of others open egress too ({', '.join(sorted(found)[:_SHOWN])}{more}): review them"
+        text = f"policies of others open egress too ({abbreviated(sorted(found), _SHOWN)}): review them"
         yield Finding("egress policies", text, "egress-policy-of-others")

@@ -33,6 +33,7 @@ from decco.objects import (
     labels_of,
 )
 from decco.settings import RoutingBackend
+from decco.text import abbreviated
 from decco.views.findings import Finding
 from decco.views.preflight.model import ClusterContext
 
@@ -56,7 +57,7 @@ async def issuers(context: ClusterContext) -> AsyncIterator[Finding]:
             namespace = space.name if issuer.kind == "Issuer" else ""
             named.setdefault((issuer.group, issuer.kind, namespace, issuer.name), (issuer, space.name))
     if named and CERTIFICATES not in context.served:
-        spaces = _listed(sorted({space for _, space in named.values()}))
+        spaces = _spaces(sorted({space for _, space in named.values()}))
         text = f"certificates of {spaces} are to be issued, and the cluster does not serve {CERTIFICATES.group}"
         yield Finding("cert-manager", f"{text}: install cert-manager, or name Secrets instead", "cert-manager-missing")
         return
@@ -86,15 +87,15 @@ async def limits(context: ClusterContext) -> AsyncIterator[Finding]:
     edge = await _edge(context)
     lacking = {space.name: unkept for space in limited if (unkept := unkept_limits(edge, limits_of(space)))}
     if not lacking:
-        yield Finding("limits", f"the edge has what {_listed(sorted(space.name for space in limited))} ask for")
+        yield Finding("limits", f"the edge has what {_spaces(sorted(space.name for space in limited))} ask for")
     elif kinds := _missing_kinds(edge, limited):
-        text = f"limits of {_listed(sorted(lacking))} need {', '.join(kinds)} of {ENVOY_GATEWAY_GROUP}"
+        text = f"limits of {_spaces(sorted(lacking))} need {', '.join(kinds)} of {ENVOY_GATEWAY_GROUP}"
         text += ", which the cluster does not serve: install the CRDs of Envoy Gateway"
         yield Finding("limits", text, "limits-kinds-missing")
     else:
         first = min(lacking)
         limit, why = next(iter(lacking[first].items()))
-        text = f"the edge does not keep all limits of {_listed(sorted(lacking))}, such as {limit}: {why}; see `decco "
+        text = f"the edge does not keep all limits of {_spaces(sorted(lacking))}, such as {limit}: {why}; see `decco "
         yield Finding("limits", f"{text}explain {first}`", "limits-not-kept")
 
 
@@ -154,7 +155,7 @@ async def sidecar(context: ClusterContext) -> AsyncIterator[Finding]:
     )
     if not listed:
         return
-    secrets = f"the {CA_CRL} of Secret {_names(listed)}"
+    secrets = f"the {CA_CRL} of Secret {abbreviated(listed, _SHOWN)}"
     match, own = _TAG.search(image), re.match(r"(\d+)\.(\d+)", __version__)
     if match is None or own is None:
         text = f"the image {image} does not contain its version: one of an earlier decco ignores {secrets}"
@@ -181,7 +182,8 @@ async def autoscalers(context: ClusterContext) -> AsyncIterator[Finding]:
             needed.setdefault(group, []).append(str(key))
     lacking = [group for group in needed if not await _is_served(context, group)]
     for group in lacking:
-        text = f"HorizontalPodAutoscaler {_names(sorted(needed[group]))} scales by {group}, which is not served"
+        scaled = abbreviated(sorted(needed[group]), _SHOWN)
+        text = f"HorizontalPodAutoscaler {scaled} scales by {group}, which is not served"
         yield Finding("autoscalers", f"{text}: install what serves it (such as metrics-server)", "metrics-missing")
     if count and not lacking:
         yield Finding("autoscalers", f"{count} in Spaces, and their metrics are served")
@@ -195,10 +197,5 @@ async def _is_served(context: ClusterContext, group: str) -> bool:
         return False
 
 
-def _listed(spaces: list[str]) -> str:
-    return f"Space{'s' if len(spaces) > 1 else ''} {_names(spaces)}"
-
-
-def _names(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+def _spaces(spaces: list[str]) -> str:
+    return f"Space{'s' if len(spaces) > 1 else ''} {abbreviated(spaces, _SHOWN)}"

@@ -18,6 +18,7 @@ from decco.desired.topology import ZONE, own_constraints
 from decco.frozen import frozen
 from decco.kube import discovery
 from decco.objects import APPS, LABEL_APP, Key, Obj, Resource, key_of, labels_of
+from decco.text import abbreviated
 from decco.views.findings import Finding
 from decco.views.preflight.model import NODES, ClusterContext
 
@@ -73,11 +74,11 @@ async def _distribution(context: ClusterContext, spaces: Iterable[SpaceFacts]) -
         if since is not None and version < since:
             text = (
                 f"Kubernetes {version.major}.{version.minor} does not serve it, so the Services of Space "
-                f"{_listed(names)} have none: choose PreferClose, or upgrade to {since[0]}.{since[1]}"
+                f"{abbreviated(names, _SHOWN)} have none: choose PreferClose, or upgrade to {since[0]}.{since[1]}"
             )
             findings.append(Finding(about, text, "traffic-distribution-not-served"))
         else:
-            findings.append(Finding(about, f"served; for Space {_listed(names)}"))
+            findings.append(Finding(about, f"served; for Space {abbreviated(names, _SHOWN)}"))
     return findings
 
 
@@ -119,9 +120,10 @@ def _is_closed(node: Obj) -> bool:
 def _of_nodes(found: Zones, asking: list[SpaceFacts]) -> Iterator[Finding]:
     requiring = [space for space in asking if space.spec.topology.zone_spread is ZoneSpread.REQUIRE]
     if requiring and not found.all:
+        names = abbreviated([space.name for space in requiring], _SHOWN)
         text = (
-            f"no node has the label {ZONE}, so pods of Space {_listed([space.name for space in requiring])} with "
-            "zoneSpread Require stay pending: label the nodes, or choose Prefer"
+            f"no node has the label {ZONE}, so pods of Space {names} with zoneSpread Require stay pending: label the "
+            "nodes, or choose Prefer"
         )
         yield Finding("zones", text, "zones-missing")
         return
@@ -131,18 +133,18 @@ def _of_nodes(found: Zones, asking: list[SpaceFacts]) -> Iterator[Finding]:
     lost = sorted(found.all - found.usable)
     waiting = [space for space in requiring if space.spec.topology.node_taints_policy is not NodeTaintsPolicy.HONOR]
     if lost and found.usable:
-        text = f"zone {_listed(lost)} has no node that is ready and takes pods"
+        text = f"zone {abbreviated(lost, _SHOWN)} has no node that is ready and takes pods"
         if waiting:
             text += (
-                f"; in Space {_listed([space.name for space in waiting])} pods stay pending until it is back, unless "
-                "topology.nodeTaintsPolicy is Honor"
+                f"; in Space {abbreviated([space.name for space in waiting], _SHOWN)} pods stay pending until it is "
+                "back, unless topology.nodeTaintsPolicy is Honor"
             )
         yield Finding("zones", text, "zone-lost")
     elif len(found.usable) < 2:
         text = f"nodes that take pods are in {len(found.usable)} zones: nothing can be spread"
         yield Finding("zones", text, "zones-few")
     else:
-        yield Finding("zones", f"nodes are in {len(found.usable)} zones: {_listed(sorted(found.usable))}")
+        yield Finding("zones", f"nodes are in {len(found.usable)} zones: {abbreviated(sorted(found.usable), _SHOWN)}")
 
 
 async def _crowded(context: ClusterContext, found: Zones, spread: list[Key]) -> list[Finding]:
@@ -181,8 +183,3 @@ def _counts(pod: Obj) -> bool:
     terms = objects(required.get("nodeSelectorTerms"))
     chosen = {each.get("key") for term in terms for each in objects(term.get("matchExpressions"))}
     return ZONE not in chosen and ZONE not in (spec.get("nodeSelector") or {})
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
