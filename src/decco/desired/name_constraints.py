@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from cryptography import x509
 
+from decco.hostnames import in_zone
+
 _MAX_CHECKS = 1 << 16
 """Names times constraints; OpenSSL has a limit as well (2 ** 20)."""
 
@@ -55,4 +57,4 @@ def _within(name: x509.GeneralName, base: x509.GeneralName, *, unknown: bool) ->
 def _dns_within(name: str, base: str) -> bool:
     if base.startswith("."):
         return name.endswith(base)
-    return not base or name == base or name.endswith(f".{base}")
+    return not base or in_zone(name, base)

@@ -26,7 +26,7 @@ from decco.desired.model import AppInputs, EgressPhase, EgressTarget, NamedAddre
 from decco.desired.peers import block, edge_peers, namespaces
 from decco.forms import parse_pods
 from decco.frozen import frozen
-from decco.hostnames import canonical
+from decco.hostnames import canonical, in_zone
 from decco.objects import ANNOTATION_EGRESS_ADDRESSES, LABEL_NAMESPACE_NAME, Obj
 from decco.settings import Settings
 
@@ -89,7 +89,7 @@ def service_of(fqdn: str, settings: Settings) -> tuple[str, str] | None:
     """(Service, namespace) of a name in the cluster's DNS; ("", "") for another name there; None outside of it."""
     name = canonical(fqdn)
     domain = canonical(settings.services_domain)
-    inside = name == domain or name.endswith(f".{domain}")
+    inside = in_zone(name, domain)
     relative = name.removesuffix(f".{domain}") if inside else name
     labels = relative.split(".")
     if len(labels) == 3 and labels[2] == "svc":

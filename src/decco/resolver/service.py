@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from decco.backoff import exponential
 from decco.log import get_logger
 from decco.resolver.model import Found, Known
 
@@ -236,8 +237,9 @@ class Resolver:
                 del name.seen[address]
         while len(name.seen) > MAX_ADDRESSES:
             del name.seen[next(iter(name.seen))]
-        ttl = found.ttl if found.ttl is not None else settings.refresh_min_seconds * 2 ** min(name.failures - 1, 10)
-        self._plan(name, now + min(max(ttl, settings.refresh_min_seconds), settings.refresh_max_seconds))
+        least, most = settings.refresh_min_seconds, settings.refresh_max_seconds
+        ttl = found.ttl if found.ttl is not None else exponential(least, name.failures - 1, most)
+        self._plan(name, now + min(max(ttl, least), most))
         before = name.known
         self._publish(name, pending=False)
         if name.known != before:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from decco.frozen import frozen
+from decco.hostnames import in_zone
 from decco.objects import Obj, labels_of
 
 LABEL = "verify.decco.platform9.com/run"
@@ -88,7 +89,7 @@ class Names:
         if host == self.further or host.endswith(f".{self.wild}"):
             return "e"
         words = (*SPACES, *LATER)
-        return next((word for word in words if f".{host}".endswith(f".{self.fqdn(word)}")), "a")
+        return next((word for word in words if in_zone(host, self.fqdn(word))), "a")
 
     @property
     def claimed(self) -> str:
