@@ -92,6 +92,12 @@ def condition_of(obj: Obj, type_: str) -> Obj:
     return next((condition for condition in conditions if condition.get("type") == type_), {})
 
 
+def has_status(obj: Obj, type_: str, status: str = "True", *, generation: int | None = None) -> bool:
+    """Whether the object's condition has this status, and is about this generation if one is given."""
+    found = condition_of(obj, type_)
+    return found.get("status") == status and generation in (None, found.get("observedGeneration"))
+
+
 def is_observed(obj: Obj) -> bool:
     """Whether the controller of an object has seen its spec as it is now."""
     return bool((obj.get("status") or {}).get("observedGeneration", 0) >= obj["metadata"].get("generation", 0))

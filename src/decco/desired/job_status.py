@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from decco.api.conditions import RunOutcome, condition_of
+from decco.api.conditions import RunOutcome, has_status
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.desired.runs import JobEnd, JobView, RunRecord, seconds_to_ready
@@ -67,7 +67,7 @@ def _running(what: str, live: Obj, job: JobView, run: RunRecord, now: datetime) 
         return Problem(reasons.REPLICA_FAILURE, message)
     look = f"kubectl describe pods --namespace {namespace} --selector batch.kubernetes.io/job-name={name}"
     # The last pods of such a Job still terminate.
-    ending = any(condition_of(live, each).get("status") == "True" for each in ("FailureTarget", "SuccessCriteriaMet"))
+    ending = any(has_status(live, each) for each in ("FailureTarget", "SuccessCriteriaMet"))
     if status.get("failed") and not ending:
         message = (
             f"{what} has not finished yet: a pod of it failed, and Kubernetes tries again until jobBackoffLimit is "

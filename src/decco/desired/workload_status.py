@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from decco.api.conditions import condition_of, is_observed
+from decco.api.conditions import condition_of, has_status, is_observed
 from decco.desired import reasons
 from decco.desired.job_status import podless_grace, seconds_left
 from decco.desired.model import Child, Problem
@@ -50,7 +50,7 @@ def deployment_verdict(name: str, live: Obj | None, now: datetime) -> Verdict:
         return Problem(reasons.PROGRESSING, message)
     if progressing.get("reason") != NEW_REPLICA_SET_AVAILABLE:
         return rolling_out
-    if condition_of(live, "Available").get("status") != "True":
+    if not has_status(live, "Available"):
         return Problem(reasons.UNAVAILABLE, f"{what} has fewer ready pods than it promises; look at its pods")
     return Satisfied(f"{what} is rolled out and available")
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from decco.api.conditions import ConditionType
+from decco.api.conditions import ConditionType, has_status
 from decco.api.workload_kinds import WorkloadKind
 from decco.desired import reasons
 from decco.desired.answers import NO_ROUTE, NOTHING_PROBED, PROBE_PATH, Answer, Answers, probe_answer
@@ -34,7 +34,6 @@ from decco.probe.model import Route, State, Target
 from decco.probe.service import Prober
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.edge import gateway_controller
-from decco.reconcilers.report import was_true
 from decco.settings import RoutingBackend
 
 
@@ -300,7 +299,7 @@ def _silence(targets: Mapping[str, Target], state: State) -> tuple[frozenset[str
 
 
 def _was_ready(entry: Entry) -> bool:
-    return was_true(entry.obj(), ConditionType.ROUTES_READY, entry.generation)
+    return has_status(entry.obj(), ConditionType.ROUTES_READY, generation=entry.generation)
 
 
 def _waits(guard: Problem | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from decco.api.conditions import ConditionType
+from decco.api.conditions import ConditionType, has_status
 from decco.api.parse import parse_app
 from decco.api.types import AppSpec
 from decco.desired import names, reasons, runs
@@ -111,7 +111,7 @@ class AppReconciler(Reconciler):
         """The Space's reconcile is about to record its host names, and that enqueues the App. The status stays as it
         is, unless the Space reports that its namespace cannot be written.
         """
-        if _is_false(space, ConditionType.NAMESPACE_READY):
+        if has_status(space.obj(), ConditionType.NAMESPACE_READY, "False"):
             message = f"The host names of Space {space.key.name} are not recorded yet; see the Space's conditions."
             return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
         return requeue_action(REQUEUE_SECONDS)
@@ -385,11 +385,6 @@ def _not_isolated(space: SpaceFacts) -> Problem:
         f"{space.name}"
     )
     return Problem(reasons.NAMESPACE_NOT_READY, message)
-
-
-def _is_false(space: Entry, condition: ConditionType) -> bool:
-    found = status_of(space.obj()).get("conditions") or ()
-    return any((each["type"], each["status"]) == (condition, "False") for each in found)
 
 
 def _pause_of(entry: Entry, space: SpaceFacts | None) -> Problem | None:

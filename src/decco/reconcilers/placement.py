@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from decco.api.conditions import ConditionType, condition_of
+from decco.api.conditions import ConditionType, condition_of, has_status
 from decco.api.placement import ClusterRole
 from decco.desired import reasons
 from decco.desired.model import AppInputs, SpaceFacts
@@ -22,7 +22,6 @@ from decco.reconcilers.caches import Caches
 from decco.reconcilers.facts import AppFacts
 from decco.reconcilers.reconciler import DnsRecords
 from decco.reconcilers.records import Published
-from decco.reconcilers.report import was_true
 
 _ROLES = {ClusterRole.ACTIVE: Role.ACTIVE, ClusterRole.STANDBY: Role.STANDBY, None: Role.LEAVING}
 
@@ -89,6 +88,6 @@ def _runs(entry: Entry) -> bool:
     is not: the placement is the Space's, so the App has no other generation.
     """
     found = condition_of(entry.obj(), ConditionType.WORKLOAD_READY) or {}
-    return found.get("reason") != reasons.NOT_PLACED and was_true(
-        entry.obj(), ConditionType.WORKLOAD_READY, entry.generation
+    return found.get("reason") != reasons.NOT_PLACED and has_status(
+        entry.obj(), ConditionType.WORKLOAD_READY, generation=entry.generation
     )

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from decco.api.conditions import ConditionType
+from decco.api.conditions import ConditionType, has_status
 from decco.desired import reasons
 from decco.desired.http_names import server_name
 from decco.desired.model import Problem
@@ -27,7 +27,6 @@ from decco.kube.store import Change, Store, subscribed
 from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
 from decco.reconcilers.answers import NOT_PROBING, Found
-from decco.reconcilers.report import was_true
 from decco.reconcilers.served import Served
 from decco.settings import Settings
 
@@ -266,7 +265,9 @@ class Records:
         entry = current.entry
         if any(problem.reason != reasons.WAITING_FOR_DNS for problem in problems) or not problems:
             self._answered.add(entry.uid)
-        elif entry.uid not in self._answered and was_true(current.obj, ConditionType.DNS_READY, entry.generation):
+        elif entry.uid not in self._answered and has_status(
+            current.obj, ConditionType.DNS_READY, generation=entry.generation
+        ):
             return ()
         return problems
 

@@ -45,13 +45,6 @@ class _Share:
     """UIDs of the objects whose status was postponed."""
 
 
-def was_true(obj: Obj, condition: ConditionType, generation: int) -> bool:
-    """Whether the object's status has this condition True for this generation."""
-    wanted = (condition, "True", generation)
-    found = status_of(obj).get("conditions") or ()
-    return any((each["type"], each["status"], each.get("observedGeneration")) == wanted for each in found)
-
-
 class Reporter:
     """Writes the status of Spaces and Apps."""
 

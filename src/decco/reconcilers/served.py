@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from decco.api.conditions import ConditionType
+from decco.api.conditions import ConditionType, has_status
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.dns.records import address_sets
 from decco.kube.entry import Entry
 from decco.probe.model import Record, Server
 from decco.probe.service import Prober
-from decco.reconcilers.report import was_true
 
 _SUFFIX = "/records"
 
@@ -52,7 +51,7 @@ class Served:
             name: Record(zone, name, _values(targets), self._servers.get(zone, ()), shared)
             for name, zone in zones.items()
         }
-        assumed = was_true(entry.obj(), ConditionType.DNS_READY, entry.generation)
+        assumed = has_status(entry.obj(), ConditionType.DNS_READY, generation=entry.generation)
         state = self._prober.ensure(entry.uid + _SUFFIX, records, token=entry.generation, assumed=assumed)
         found = {
             name: Problem(reasons.WAITING_FOR_DNS, f"the record of {name} is published, and not served yet")

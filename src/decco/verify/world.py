@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from decco.api.conditions import condition_of
+from decco.api.conditions import condition_of, has_status
 from decco.desired.reasons import ROUTE_NOT_SUPPORTED
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden, NotFound
@@ -98,7 +98,7 @@ class World:
         seen = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"].get("generation")
         if not conditions or not seen:
             raise Failed("the controller has not reported on it: is it running?", "verify-not-reconciled")
-        if condition_of(obj, "Ready").get("status") == "True":
+        if has_status(obj, "Ready"):
             return obj
         wrong = [each for each in conditions if each["status"] != "True" and each["type"] != "Ready"]
         if key in self.may_lack and wrong and all(map(is_unkept, wrong)):

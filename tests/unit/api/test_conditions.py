@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from decco.api.conditions import MAX_MESSAGE, MAX_REASON, ConditionType, set_condition, timestamp
+from decco.api.conditions import MAX_MESSAGE, MAX_REASON, ConditionType, has_status, set_condition, timestamp
 from decco.objects import Obj
 
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -98,3 +98,22 @@ def test_a_status_is_one_of_three() -> None:
 
 def test_timestamps_are_in_utc() -> None:
     assert timestamp(datetime(2026, 1, 1, 1, 0, 0, 999, tzinfo=timezone(timedelta(hours=2)))) == "2025-12-31T23:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ((ConditionType.READY, "True", None), True),
+        ((ConditionType.READY, "True", 3), True),
+        ((ConditionType.READY, "True", 2), False),
+        ((ConditionType.READY, "False", None), False),
+        ((ConditionType.DNS_READY, "True", None), False),
+    ],
+)
+def test_the_status_of_one_condition(question: tuple[ConditionType, str, int | None], expected: bool) -> None:
+    type_, status, generation = question
+    assert has_status({"status": {"conditions": ready(generation=3)}}, type_, status, generation=generation) is expected
+
+
+def test_without_a_status_no_condition_has_one() -> None:
+    assert not has_status({}, ConditionType.READY)

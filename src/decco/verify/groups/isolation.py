@@ -5,6 +5,7 @@ A connection that must not be is evidence only if the port is open: so a pod of 
 
 from __future__ import annotations
 
+from decco.api.conditions import has_status
 from decco.desired.names import cleartext_service, listener_port_name
 from decco.frozen import frozen
 from decco.objects import NETWORK_POLICIES, Key, Obj
@@ -160,10 +161,9 @@ async def _canary(world: World) -> str:
 
 
 async def _canary_address(world: World) -> str:
-    status = (await world.client.get(PODS, Key(world.names.outside, CANARY))).get("status") or {}
-    conditions = status.get("conditions") or ()
-    if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
-        return str(status["podIP"])
+    pod = await world.client.get(PODS, Key(world.names.outside, CANARY))
+    if has_status(pod, "Ready"):
+        return str(pod["status"]["podIP"])
     raise Failed("the pod of the canary is not ready", "verify-pod")
 
 

@@ -6,6 +6,7 @@ were tried.
 
 from __future__ import annotations
 
+from decco.api.conditions import has_status
 from decco.desired.suspension import RETRY_AFTER
 from decco.objects import APPS, HTTP_ROUTES, JOBS, LABEL_APP, SERVICES, STATEFUL_SETS, Key, Obj
 from decco.settings import RoutingBackend
@@ -49,9 +50,8 @@ async def _job(world: World) -> None:
     await egress.results(world, "a")
 
     async def ended() -> None:
-        job = await world.listed(JOBS, world.names.space("a"), f"{LABEL_APP}={egress.JOB}")
-        conditions = [each for found in job for each in (found.get("status") or {}).get("conditions") or ()]
-        if not any(each["type"] == "Complete" and each["status"] == "True" for each in conditions):
+        jobs = await world.listed(JOBS, world.names.space("a"), f"{LABEL_APP}={egress.JOB}")
+        if not any(has_status(job, "Complete") for job in jobs):
             raise Failed("the container of a Job has ended, and the Job is not complete")
         await world.app_ready("a", egress.JOB)
 

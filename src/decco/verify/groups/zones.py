@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from decco.api.conditions import has_status
 from decco.desired.topology import TRAFFIC_DISTRIBUTION, ZONE
 from decco.objects import APPS, DEPLOYMENTS, LABEL_APP, SERVICES, SPACES, Obj, labels_of
 from decco.verify import objects, pods
@@ -40,10 +41,9 @@ async def _zones(world: World) -> dict[str, str]:
 
 
 def _takes_pods(node: Obj) -> bool:
-    spec, conditions = node.get("spec") or {}, (node.get("status") or {}).get("conditions") or ()
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    spec = node.get("spec") or {}
     tainted = any(each.get("effect") in ("NoSchedule", "NoExecute") for each in spec.get("taints") or ())
-    return ready and not tainted and not spec.get("unschedulable")
+    return has_status(node, "Ready") and not tainted and not spec.get("unschedulable")
 
 
 async def _spread(world: World) -> None:

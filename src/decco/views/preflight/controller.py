@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from decco import __version__
-from decco.api.conditions import condition_of
+from decco.api.conditions import has_status
 from decco.desired.consent import PROJECT, parse_share_with
 from decco.desired.issuing import CHALLENGES, ISSUERS, REQUESTS
 from decco.desired.model import SecretFacts, SpaceFacts
@@ -108,7 +108,7 @@ async def objects(context: ClusterContext) -> AsyncIterator[Finding]:
             if resource is SPACES
             else [obj async for obj in context.objects_if_served(APPS)]
         )
-        unready = [obj for obj in seen if condition_of(obj, "Ready").get("status") != "True"]
+        unready = [obj for obj in seen if not has_status(obj, "Ready")]
         behind = [obj for obj in seen if _is_behind(obj)]
         about = resource.plural
         if behind:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import field
 
-from decco.api.conditions import condition_of
+from decco.api.conditions import has_status
 from decco.api.topology import NodeTaintsPolicy, TrafficDistribution, ZoneSpread
 from decco.desired.endpoints import objects
 from decco.desired.model import SpaceFacts
@@ -101,7 +101,7 @@ async def _zones(context: ClusterContext) -> Zones:
     unlabelled = 0
     async for node in context.objects(NODES):
         zone = labels_of(node).get(ZONE)
-        fit = condition_of(node, "Ready").get("status") == "True" and not _is_closed(node)
+        fit = has_status(node, "Ready") and not _is_closed(node)
         if zone is None:
             unlabelled += fit
             continue
@@ -174,7 +174,7 @@ async def _crowded(context: ClusterContext, found: Zones, spread: list[Key]) -> 
 
 def _counts(pod: Obj) -> bool:
     """Whether a pod serves, and may be anywhere: not one that names its zone itself."""
-    if "deletionTimestamp" in pod["metadata"] or condition_of(pod, "Ready").get("status") != "True":
+    if "deletionTimestamp" in pod["metadata"] or not has_status(pod, "Ready"):
         return False
     spec = pod.get("spec") or {}
     required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
