@@ -12,7 +12,7 @@ from decco.desired import names, reasons
 from decco.desired.answers import NOTHING_PROBED, Answers, answer_problems
 from decco.desired.gateway_status import listener_problems, parent_gateway, policy_problem, status_of
 from decco.desired.isolation import sandbox_problem
-from decco.desired.mesh.meshes import meshes
+from decco.desired.mesh.meshes import mesh_kinds, meshes
 from decco.desired.mesh_state import MeshPhase
 from decco.desired.model import EgressPhase, Problem, SpaceInputs
 from decco.desired.ownership import holders_of
@@ -44,7 +44,7 @@ _TRANSFERRED = f"; its transfer took place before: for another, remove it from {
 _UID_RANGE = re.compile(r"([0-9]{1,12})/([0-9]{1,12})|([0-9]{1,12})-([0-9]{1,12})")
 _SHOWN = 5
 """Apps that a message names."""
-_MESH_KINDS = frozenset(kind.kind for mesh in meshes().values() for kind in mesh.kinds)
+_MESH_KINDS = frozenset(kind.kind for kind in mesh_kinds())
 _OWN_KINDS = _MESH_KINDS | frozenset(
     kind.kind for kind in (NAMESPACES, NETWORK_POLICIES, RESOURCE_QUOTAS, LIMIT_RANGES, SECRETS, CERTIFICATES)
 )

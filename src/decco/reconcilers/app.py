@@ -40,6 +40,7 @@ from decco.objects import (
     SERVICES,
     SPACES,
     STATEFUL_SETS,
+    WORKLOADS,
     Key,
     Obj,
     Resource,
@@ -48,7 +49,7 @@ from decco.objects import (
 )
 from decco.reconcilers.answers import is_ready
 from decco.reconcilers.canaries import canaries_of, primary_of
-from decco.reconcilers.children import POD_KINDS, WORKLOADS, Written
+from decco.reconcilers.children import POD_KINDS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.job_runs import JobRuns

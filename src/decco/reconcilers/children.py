@@ -18,11 +18,10 @@ from decco.kube.repair_backoff import DriftConflict
 from decco.log import get_logger
 from decco.objects import (
     CONFIGMAPS,
-    DEPLOYMENTS,
     JOBS,
     NAMESPACES,
     NETWORK_POLICIES,
-    STATEFUL_SETS,
+    WORKLOADS,
     Key,
     Obj,
     Resource,
@@ -45,7 +44,6 @@ log = get_logger(__name__)
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not as desired, or None."""
 
-WORKLOADS = (DEPLOYMENTS, STATEFUL_SETS, JOBS)
 POD_KINDS = (*WORKLOADS, CONFIGMAPS)
 """What runs, and what it reads."""
 

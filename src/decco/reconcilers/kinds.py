@@ -14,7 +14,7 @@ from typing import Any
 from decco import objects
 from decco.desired.issued import certificate_view, with_issuer
 from decco.desired.job import ADMITTED
-from decco.desired.mesh.meshes import meshes
+from decco.desired.mesh.meshes import mesh_kinds
 from decco.desired.model import Served
 from decco.desired.outgoing import phase_of
 from decco.desired.ownership import is_child, is_marked_namespace, owner_of_child, owner_of_copy, owner_of_namespace
@@ -71,8 +71,6 @@ made of a larger App would not fit there: so it is not even parsed."""
 MOST_OF_A_CHILD = 768 * 1024
 """Bytes of a child but a workload: more than decco writes, also into the copy of a Secret while two authorities count
 (``secret_content.MOST_OF_A_SECRET``)."""
-_WORKLOADS = (objects.DEPLOYMENTS, objects.STATEFUL_SETS, objects.JOBS)
-"""As large as their Apps."""
 
 Needed = Callable[[RoutingSettings], bool]
 
@@ -180,7 +178,8 @@ def child(
     shape = shape or Shape(labelled_owner=owner_of_child)
     shape = replace(shape, isolates=isolates or resource in (objects.NAMESPACES, objects.NETWORK_POLICIES))
     if resource.namespaced:
-        shape = replace(shape, kept=is_child, most_bytes=0 if resource in _WORKLOADS else MOST_OF_A_CHILD)
+        # A workload is as large as its App.
+        shape = replace(shape, kept=is_child, most_bytes=0 if resource in objects.WORKLOADS else MOST_OF_A_CHILD)
     handlers = (child_changed, *handlers)
     return Kind(
         resource,
@@ -218,8 +217,6 @@ _INGRESS = Shape(
     withdrawn=tuple(f"{dialect.prefix}/{name}" for dialect in dialects().values() for name in dialect.optional),
     labelled_owner=owner_of_child,
 )
-
-_MESH_KINDS = tuple(kind for mesh in meshes().values() for kind in mesh.kinds)
 
 KINDS: tuple[Kind, ...] = (
     read(objects.SPACES, Role.OWNER, _all, project_changed, space_changed, facts=space_facts, completed=with_issuer),
@@ -305,10 +302,10 @@ KINDS: tuple[Kind, ...] = (
     ),
     *(
         child(kind, policy_changed, needed=_where_served, versions=(kind.version,), searched=False, isolates=True)
-        for kind in _MESH_KINDS
+        for kind in mesh_kinds()
     ),
     *(
-        read(objects.NAMESPACES, role, select, client_changed, facts=mesh_membership, beside=_MESH_KINDS)
+        read(objects.NAMESPACES, role, select, client_changed, facts=mesh_membership, beside=mesh_kinds())
         for role, select in ((Role.EDGE, _edge_namespace), (Role.CLIENT, _monitoring))
     ),
     *(child(kind, needed=_by_gateway, versions=("v1alpha1",), searched=False) for kind in POLICIES),

@@ -10,7 +10,7 @@ from decco.desired import names
 from decco.desired.app import AppDesired, app_children
 from decco.desired.grants import Record
 from decco.desired.mesh.interface import Mesh
-from decco.desired.mesh.meshes import meshes
+from decco.desired.mesh.meshes import mesh_kinds, meshes
 from decco.desired.mesh_state import NO_MESH, Account, MeshPhase, MeshRecord, MeshView, Switch, next_record
 from decco.desired.model import AppInputs, Child, SpaceFacts
 from decco.frozen import frozen
@@ -21,7 +21,6 @@ from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.edge import gateway_controller
 from decco.reconcilers.facts import AppFacts
 
-_KINDS = frozenset(kind for mesh in meshes().values() for kind in mesh.kinds)
 _MONITORING = f"{NAMESPACES}({Role.CLIENT})"
 
 
@@ -175,7 +174,7 @@ async def guard(
     caches: Caches, writer: ChildWriter, app: Entry, inputs: AppInputs, desired: AppDesired, written: Written
 ) -> tuple[AppInputs, AppDesired]:
     """Writes the policies of the mesh; without them the tunnel, which leads to all ports of a pod, is not opened."""
-    policies = [child for child in desired.children if child.resource in _KINDS]
+    policies = [child for child in desired.children if child.resource in mesh_kinds()]
     await writer.write(policies, written)
     if all(_exists(caches, app, child) for child in policies):
         return inputs, desired

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from decco.desired.mesh.interface import Mesh
+from decco.objects import Resource
 
 
 @functools.cache
@@ -19,3 +20,9 @@ def meshes() -> Mapping[str, Mesh]:
     """By the value of ``mesh`` in the spec of a Space."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     return {name.capitalize(): import_module(f"{__name__}.{name}").MESH for name in names}
+
+
+@functools.cache
+def mesh_kinds() -> tuple[Resource, ...]:
+    """The kinds that all meshes together have policies of."""
+    return tuple(kind for mesh in meshes().values() for kind in mesh.kinds)
