@@ -98,20 +98,20 @@ class Records:
         if change.removed is not None:
             uid = change.removed.uid
             self._left.pop(uid, None)
-            self._without_address.pop(uid, None)
-            self._failing.pop(uid, None)
-            self._answered.discard(uid)
-            self._served.forget(uid)
+            self._drop(uid)
             if self._dns is not None:
                 self._dns.ended(uid)
 
     def _forget(self, uid: str) -> None:
+        self._drop(uid)
+        if self._dns is not None:
+            self._dns.forget(uid)
+
+    def _drop(self, uid: str) -> None:
         self._without_address.pop(uid, None)
         self._failing.pop(uid, None)
         self._answered.discard(uid)
         self._served.forget(uid)
-        if self._dns is not None:
-            self._dns.forget(uid)
 
     async def publish(
         self,

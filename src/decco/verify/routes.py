@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decco.desired.routing.dialects import dialects
-from decco.objects import GATEWAYS, HTTP_ROUTES, INGRESSES, LISTENER_SETS, TLS_ROUTES, Resource
+from decco.objects import HTTP_ROUTES, INGRESSES, TLS_ROUTES, Resource
 from decco.settings import RoutingBackend
 from decco.verify.world import World
 
@@ -18,6 +18,3 @@ def route_kinds(world: World) -> list[Resource]:
             return [INGRESSES, *dialects()[routing.ingress_dialect].kinds]
         case _:
             return []
-
-
-LISTENERS = (LISTENER_SETS, GATEWAYS)

@@ -21,7 +21,6 @@ WORDS = (LENT, UNLABELLED, ELSEWHERE, GARBLED, DELETED)
 SECONDS = 12.0
 DELETED_SECONDS = 45.0
 """A deleted source may be on its way back, so decco waits 30 s."""
-NEVER_SECONDS = 3.0
 
 
 async def _consented(world: World) -> None:
