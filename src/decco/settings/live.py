@@ -45,7 +45,7 @@ class LiveSettings:
         self._flags = dict(flags)
         self._environ = dict(environ)
         self._version: Version = None
-        self._subscribers: dict[str, Callable[[Any, Any], None]] = {}
+        self._subscribers: dict[str, list[Callable[[Any, Any], None]]] = {}
         self._waiting: dict[str, Any] = {}
         self.current = self._read()
 
@@ -53,7 +53,7 @@ class LiveSettings:
         """Calls ``apply`` with the value before and after each change of a reloadable setting."""
         if not SETTINGS[key].reloadable:
             raise ValueError(f"a change of {key} waits for a restart: it is not marked as RELOADABLE")
-        self._subscribers[key] = apply
+        self._subscribers.setdefault(key, []).append(apply)
 
     async def follow(self, check_seconds: float = CHECK_SECONDS) -> Never:
         """Applies changes of reloadable settings, and logs other changes and mistakes."""
@@ -95,8 +95,8 @@ class LiveSettings:
                 waiting[key] = after
                 continue
             self.current = _with(self.current, setting.path, after)
-            if key in self._subscribers:
-                self._subscribers[key](before, after)
+            for apply in self._subscribers.get(key, ()):
+                apply(before, after)
         if waiting != self._waiting:
             if waiting:
                 log.warning("changed settings wait for a restart", settings=sorted(waiting), advice=ADVICE)

@@ -226,6 +226,16 @@ def test_only_reloadable_settings_have_subscribers() -> None:
         live.subscribe("clusterId", logs.change_level)
 
 
+async def test_each_subscriber_of_a_setting_receives_a_change(mounted: Mounted) -> None:
+    received: list[str] = []
+    async with following(mounted) as live:
+        for name in ("first", "second"):
+            live.subscribe("probe.enabled", lambda _before, after, name=name: received.append(f"{name} {after}"))
+        mounted.write("probe: {enabled: false}\n")
+        await live.await_read()
+        assert received == ["first False", "second False"]
+
+
 async def test_the_mark_at_the_field_makes_a_setting_reloadable(
     mounted: Mounted, out: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
