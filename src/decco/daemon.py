@@ -43,6 +43,7 @@ from decco.reconcilers.kinds import KINDS
 from decco.reconcilers.report import ready_counts
 from decco.settings import Settings
 from decco.settings.cluster_domain import with_cluster_domain
+from decco.settings.fields import reloadable
 from decco.settings.live import LiveSettings
 from decco.settings.model import ProbeSettings
 
@@ -54,7 +55,6 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 PROBE_SWITCH = "probe.enabled"
-PROBE_KEYS = (PROBE_SWITCH, "probe.intervalSeconds", "probe.maxPerSecond")
 
 STARTUP_RETRY_SECONDS = (0.5, 10.0)
 """First and longest pause between checks of a cluster that is not ready for decco yet."""
@@ -109,7 +109,7 @@ async def run(live: LiveSettings) -> int:
             if not stop.is_set():
                 leader = _leader(settings, metrics, fence, outages) if fence is not None else None
                 daemon = _Daemon(settings, lambda: live.current.probe, client, metrics, health, stop, make_dns, leader)
-                for key in PROBE_KEYS:
+                for key in reloadable("probe"):
                     live.subscribe(key, partial(daemon.probing_changed, key))
                 await daemon.run(served)
     log.info("decco ends")

@@ -139,3 +139,8 @@ def _all_settings(section: type[Section], path: tuple[str, ...] = ()) -> Iterato
 
 SETTINGS = {setting.key: setting for setting in _all_settings(Settings)}
 GROUPS = {key.rpartition(".")[0] for key in SETTINGS} - {""}
+
+
+def reloadable(section: str) -> list[str]:
+    """The keys of a section of which a change is in force at once."""
+    return [key for key, setting in SETTINGS.items() if key.startswith(f"{section}.") and setting.reloadable]

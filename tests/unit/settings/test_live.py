@@ -18,7 +18,7 @@ import pytest
 
 from decco import log as logs
 from decco.settings import LogLevel
-from decco.settings.fields import SETTINGS
+from decco.settings.fields import SETTINGS, reloadable
 from decco.settings.live import ADVICE, LiveSettings
 from decco.settings.model import RELOADABLE
 from tests.promises import PATIENCE
@@ -220,8 +220,9 @@ async def test_the_holder_has_what_is_in_force(mounted: Mounted, out: Log) -> No
 
 def test_only_reloadable_settings_have_subscribers() -> None:
     live = LiveSettings({}, {}, None)
-    reloadable = [key for key, setting in SETTINGS.items() if setting.reloadable]
-    assert reloadable == ["logLevel", "probe.enabled", "probe.intervalSeconds", "probe.maxPerSecond"]
+    found = [key for key, setting in SETTINGS.items() if setting.reloadable]
+    assert found == ["logLevel", "probe.enabled", "probe.intervalSeconds", "probe.maxPerSecond"]
+    assert reloadable("probe") == [key for key in found if key.startswith("probe.")]
     with pytest.raises(ValueError, match="a change of clusterId waits for a restart"):
         live.subscribe("clusterId", logs.change_level)
 
