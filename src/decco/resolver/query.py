@@ -16,6 +16,7 @@ import dns.resolver
 
 from decco.forms import parse_name_server
 from decco.resolver.model import Found
+from decco.text import printable
 
 QUERY_SECONDS = 5.0
 """Time limit of one question, to all servers together."""
@@ -64,4 +65,4 @@ def _shown(error: Exception) -> str:
         return "no DNS server answered in time"
     if isinstance(error, dns.resolver.NoNameservers):
         return "the DNS servers answered with an error"
-    return f"{type(error).__name__}: {error}"[:_MOST]
+    return printable(f"{type(error).__name__}: {error}", _MOST)

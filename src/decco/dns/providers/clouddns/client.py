@@ -23,6 +23,7 @@ from decco.dns.records import RecordSet, from_presented, presented
 from decco.errors import ConfigError
 from decco.hostnames import canonical
 from decco.proxy import proxy_from_environment
+from decco.text import printable
 
 MAX_SETS = 1000
 """Additions, and deletions, per change ("Quotas and limits")."""
@@ -137,7 +138,7 @@ class CloudDnsProvider(ProviderBase):
         details = [e for e in error.get("errors", ()) if isinstance(e, dict)]
         reason = str(details[0].get("reason", "")) if details else ""
         said = "; ".join(str(e.get("message", "")) for e in details) or str(error.get("message", answer))
-        text = f"the provider {self.name} said {status} {reason}: {said}"[:1000]
+        text = printable(f"the provider {self.name} said {status} {reason}: {said}", 1000)
         if "parameters.managedZone" in text or "parameters.project" in text:
             return errors.ZoneNotFound(text)
         if changes and reason in CONFLICTS:

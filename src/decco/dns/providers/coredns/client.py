@@ -35,6 +35,7 @@ from decco.dns.registry import PREFIX
 from decco.errors import ConfigError
 from decco.hostnames import canonical, in_zone
 from decco.proxy import proxy_from_environment
+from decco.text import printable
 
 LEAF = "_decco-"
 PAGE = 5000
@@ -238,7 +239,8 @@ class CoreDnsProvider(ProviderBase):
         if status < 400 and isinstance(answer, dict):
             return answer
         code = answer.get("code") if isinstance(answer, dict) else None
-        text = str(answer.get("message") or answer.get("error") if isinstance(answer, dict) else answer)[:300]
+        said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else answer
+        text = printable(str(said), 300)
         if with_token and (code == GRPC_UNAUTHENTICATED or any(words in text for words in TOKEN_REJECTED)):
             raise _TokenRejected(text)
         denied = status == HTTP_UNAUTHORIZED or code in (GRPC_UNAUTHENTICATED, GRPC_DENIED)

@@ -31,6 +31,7 @@ from decco.errors import ConfigError
 from decco.frozen import frozen
 from decco.hostnames import canonical
 from decco.proxy import proxy_from_environment
+from decco.text import printable
 
 ENDPOINT = "https://route53.amazonaws.com"
 """Of the default partition; used only to select the proxy."""
@@ -195,7 +196,8 @@ class Route53Provider(ProviderBase):
 
     def _error(self, error: botocore.exceptions.ClientError, zone: str, *, changes: bool) -> errors.DnsError:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        text = f"the provider {self.name} said {code}: {error.response.get('Error', {}).get('Message', '')}"[:1000]
+        said = error.response.get("Error", {}).get("Message", "")
+        text = printable(f"the provider {self.name} said {code}: {said}", 1000)
         if code == "InvalidChangeBatch":
             return errors.BatchRefused(text)
         if code == "NoSuchHostedZone":
