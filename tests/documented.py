@@ -67,6 +67,7 @@ NOT_RUN = {
     ("docs/operations/from-the-first-decco.md", "decco import"): "tests/unit/importing has files of the first decco",
     ("docs/operations/monitoring.md", "kubectl -n decco get configmaps"): "opens an editor",
     ("docs/operations/restoring.md", "decco dns release"): "needs the zone of the cluster that is gone, as above",
+    ("docs/operations/moving.md", "decco move"): "needs two clusters; tests/integration/test_move.py",
     ("docs/operations/releasing.md", "sha256sum"): "tests/release checks the sums of a release",
     ("docs/operations/releasing.md", "skopeo"): "publishes",
     ("docs/operations/upgrading.md", "$ kubectl apply -k"): "one of two ways; tests/packaging applies both",

@@ -45,6 +45,9 @@ MEANINGS: Final = {
     ),
     ("spaces/<space>", "pause"): "the annotation `decco.platform9.com/paused` of the Space",
     ("apps/<app>", "pause"): "the annotation `decco.platform9.com/paused` of the App (in its namespace)",
+    ("spaces/<space>", "move"): (
+        "the annotation `decco.platform9.com/move`, by which `decco move` hands its DNS names to another cluster"
+    ),
     ("spaces/<space>", "abandon-dns"): (
         "the annotation `decco.platform9.com/abandon-dns` of the Space, and decco's finalizers"
     ),

@@ -130,6 +130,7 @@ ROLES: dict[str, list[Obj]] = {
         use("quotas", "evil1", "quoted"),
         use("spaces", "evil1", "held", verb="pause"),
         use("spaces", "evil1", "held", verb="abandon-dns"),
+        use("spaces", "evil1", "held", verb="move"),
     ],
     "use-quotas": [use("projects", "widgets"), use("domains", "evil.test"), use("quotas", "evil1", "quoted")],
     "use-pause": [use("projects", "widgets"), use("domains", "evil.test"), use("spaces", verb="pause")],

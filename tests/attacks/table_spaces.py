@@ -9,7 +9,9 @@ from tests.attacks import people as p
 from tests.attacks.attempts import OK, RBAC, SPACES, Attempt, Obj, create, delete, edit, flat
 from tests.attacks.world import FINALIZER, space
 
-PAUSED, ABANDON, TRANSFER = (f"decco.platform9.com/{key}" for key in ("paused", "abandon-dns", "transfer"))
+PAUSED, ABANDON, TRANSFER, MOVE = (
+    f"decco.platform9.com/{key}" for key in ("paused", "abandon-dns", "transfer", "move")
+)
 BANK, EVIL1, HELD = f"{SPACES}/bank", f"{SPACES}/evil1", f"{SPACES}/held"
 
 
@@ -18,7 +20,7 @@ def spec(**fields: Any) -> Obj:
 
 
 def notes(**annotations: str | None) -> Obj:
-    known = {"paused": PAUSED, "abandon": ABANDON, "transfer": TRANSFER}
+    known = {"paused": PAUSED, "abandon": ABANDON, "transfer": TRANSFER, "move": MOVE}
     return {"metadata": {"annotations": {known.get(key, key): value for key, value in annotations.items()}}}
 
 
@@ -254,6 +256,12 @@ def privileges() -> Iterator[Attempt]:
     paused = space("n", "evil.test", {"annotations": {PAUSED: "true"}})
     yield from create("creates a paused Space", p.OPERATOR_A, "DECCO-0612", SPACES, paused)
     yield from create("creates a paused Space", p.PAUSER, OK, SPACES, paused)
+    for way in ("to other", "from other"):
+        for who in (p.OPERATOR_A, p.PAUSER):
+            yield from edit(f"moves its names {way}", who, "DECCO-0618", EVIL1, notes(move=way))
+        yield from edit(f"moves its names {way}", p.OPERATOR_FULL, OK, EVIL1, notes(move=way))
+        moving = space("n", "evil.test", {"annotations": {MOVE: way}})
+        yield from create(f"creates a Space that moves {way}", p.OPERATOR_A, "DECCO-0618", SPACES, moving)
     yield from edit("leaves records behind", p.OPERATOR_A, "DECCO-0613", EVIL1, notes(abandon="true"))
     yield from edit("leaves records behind", p.PAUSER, "DECCO-0613", EVIL1, notes(abandon="true"))
     yield from edit("leaves records behind", p.OPERATOR_FULL, OK, EVIL1, notes(abandon="true"))

@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": "try on a cluster everything that decco promises, with temporary Spaces and Apps",
     "help": "explain the code of a message: what it means, and what to do",
     "dns": "show what decco would change in DNS",
+    "move": "move a Space to another cluster, step by step, and back",
     "completion": "print the script that makes a shell complete the words of decco",
 }
 """Name of a subcommand, which is the name of its module (with a _ if it is a keyword) -> its summary, for --help."""

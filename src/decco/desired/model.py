@@ -14,6 +14,7 @@ from typing import Protocol
 
 from decco.api.types import AppSpec, IssuerRef, SpaceSpec
 from decco.desired.mesh_state import NO_MESH, MeshRecord, MeshView
+from decco.desired.move import NO_MOVE, Move
 from decco.desired.placement import Placed
 from decco.desired.replicas import LiveReplicas
 from decco.desired.runs import JobView, RunRecord, requested_run
@@ -178,6 +179,8 @@ class SpaceFacts:
     """Whether reconciliation of the Space and its Apps is paused."""
     transfers: Mapping[str, str] = field(default_factory=dict)
     """Host name -> the Space that has to give it up, by annotation."""
+    move: Move = NO_MOVE
+    """To or from which cluster its names move, by annotation."""
     issuer: IssuerRef | None = None
     """Of the certificates that nobody supplies, see ``issued.py``."""
     issued: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from itertools import islice
 
 CONFLICT_SECONDS = 60.0
+AWAITED_SECONDS = 2.0
 MOST_READ = 20
 """Names that are read at once: providers read as many one by one, and more as a whole zone."""
 
@@ -17,15 +18,20 @@ class ContestedNames:
     def __init__(self) -> None:
         self._names: dict[str, None] = {}
         """Those that were read the longest time ago come first."""
+        self._awaited: set[str] = set()
+        """Those of ``_names`` that another cluster is about to offer."""
         self._read_at = 0.0
 
     @property
     def due_at(self) -> float:
         """When some of them are to be read; infinity if there are none."""
-        return self._read_at + CONFLICT_SECONDS if self._names else float("inf")
+        if not self._names:
+            return float("inf")
+        return self._read_at + (AWAITED_SECONDS if self._awaited else CONFLICT_SECONDS)
 
-    def note(self, name: str, *, contested: bool, now: float) -> None:
-        """Set whether somebody else has the name."""
+    def note(self, name: str, *, contested: bool, awaited: bool, now: float) -> None:
+        """Set whether somebody else has the name, and whether that is about to change."""
+        (self._awaited.add if contested and awaited else self._awaited.discard)(name)
         if not contested:
             self._names.pop(name, None)
         elif name not in self._names:
@@ -37,7 +43,7 @@ class ContestedNames:
         """The names to read now, none before ``due_at``."""
         if now < self.due_at:
             return frozenset()
-        found = frozenset(islice(self._names, MOST_READ))
+        found = frozenset(islice(self._awaited or self._names, MOST_READ))
         for name in found:
             del self._names[name]
             self._names[name] = None

@@ -19,6 +19,8 @@ cluster.
 | mine, and a type of others     | delete ours          | update; to or from CNAME: conflict, V's is deleted   |
 | shared by clusters of our      | delete our part, if  | update our part: our value of the OR and our         |
 | federation (federation.py)     | there is one         | addresses                                            |
+| OR of another cluster that     | -                    | update: one change of records and OR, if we accept   |
+| offers the name to ours        |                      | that cluster's names; else conflict                  |
 | shared by another federation   | delete our part      | conflict                                             |
 | any of these, and U leaves     | the same             | nothing is created; our part is deleted once another |
 | (``Role.LEAVING``)             |                      | cluster serves the name, or at once if none shares   |
@@ -175,7 +177,7 @@ def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: 
     if not in_zone(name, zone):
         raise InvalidRecord(f"{name} is not in the zone {zone}: choose a name below it")
     sets = address_sets(name, record.targets, ttl)
-    ownership = ownership_set(name, zone, Owner(rules.cluster, uid), ttl)
+    ownership = ownership_set(name, zone, Owner(rules.cluster, uid, record.offer), ttl)
     to_alias = any(s.type == CNAME for s in sets)
     if name == zone and to_alias:
         raise InvalidRecord(
@@ -271,7 +273,14 @@ def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules, recor
         return
     if rules.federation and now.members and rules.member(now) is None:
         return  # it is shared, with whom _shared compares
+    if now.owner is not None and now.owner.cluster == record.accept and now.owner.to == rules.cluster:
+        return
     owner = now.owner or rules.member(now)
+    if owner is not None and owner.cluster == record.offer:
+        raise RecordConflict(
+            f"{now.name} was handed over to the cluster {owner.cluster}: its Space serves it there; what is here can "
+            "be deleted when resolvers have forgotten the former addresses"
+        )
     if owner is not None and owner.cluster == rules.cluster:
         raise RecordConflict(
             f"{now.name} is marked for the owner {owner.uid} of this cluster, which does not exist: "

@@ -117,7 +117,8 @@ class WantedRecord:
     that the zone already has is kept up to date. With ``standby`` a name that other clusters of the federation serve
     has none of these targets, with None if that is so already, or if it has not been added yet; elsewhere it changes
     nothing. ``role`` is that of this cluster for the name. ``restored``: it is proven that the owner had the name
-    before the cluster was restored.
+    before the cluster was restored. ``offer`` is the cluster that is to have the name, and ``accept`` the one from
+    which it is taken when that offers it.
     """
 
     name: str
@@ -127,6 +128,8 @@ class WantedRecord:
     standby: bool | None = False
     restored: bool = False
     role: Role = Role.ACTIVE
+    offer: str = ""
+    accept: str = ""
 
 
 def address_sets(name: str, targets: Iterable[str], ttl: int) -> tuple[RecordSet, ...]:

@@ -1,6 +1,7 @@
 """Ownership of names: the ownership record is a TXT record at ``_decco.<name>``.
 
-Its text is ``v1 <cluster id> <owner's UID>``, or one such value for each cluster of a federation that serves the name
+Its text is ``v1 <cluster id> <owner's UID>``, ``v3 <cluster id> <owner's UID> <cluster id>`` while the owner offers the
+name to another cluster, or one such value for each cluster of a federation that serves the name
 (federation.py). For a name too long for the prefix (more than 246 octets) the record is
 at ``_decco._<digest>.<zone>``, and the text also has the name. The text is short, so that 500 names with their
 ownership records fit in one UPDATE message of 64 KB and in one Route 53 batch of 32,000 characters.
@@ -23,9 +24,13 @@ from decco.hostnames import MAX_NAME
 
 PREFIX = "_decco."
 VERSION = "v1"
+OFFERED = "v3"
 _DIGEST = 32  # hex digits: 128 bits
+_ID = r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?"
+_UID = r"[A-Za-z0-9-]{1,64}"
 _TEXT = re.compile(
-    r"v1 (?P<cluster>[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?) (?P<uid>[A-Za-z0-9-]{1,64})(?: (?P<name>\S{1,253}))?"
+    rf"(?:v1 (?P<cluster>{_ID}) (?P<uid>{_UID})|v3 (?P<from>{_ID}) (?P<of>{_UID}) (?P<to>{_ID}))"
+    r"(?: (?P<name>\S{1,253}))?"
 )
 APEX_TYPES = frozenset({"SOA", "NS", "DNSKEY", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "CDS", "CDNSKEY", "ZONEMD"})
 """Types that a zone has at its apex by itself; they do not make the name owned."""
@@ -39,6 +44,8 @@ class Owner:
 
     cluster: str
     uid: str
+    to: str = ""
+    """Id of the cluster to which the owner offers the name, see docs/design/2026-11-30-move.md."""
 
     def __str__(self) -> str:
         return f"cluster {self.cluster}, owner {self.uid}"
@@ -98,7 +105,9 @@ def marked(name: str, ownership_name: str, sets: Iterable[RecordSet]) -> Current
 def parse(text: str) -> Owner | None:
     """Parse the text of an ownership record; None if it does not match."""
     match = _TEXT.fullmatch(text)
-    return Owner(match["cluster"], match["uid"]) if match else None
+    if match is None:
+        return None
+    return Owner(match["cluster"] or match["from"], match["uid"] or match["of"], match["to"] or "")
 
 
 def ownership_name(name: str, zone: str) -> str:
@@ -126,7 +135,8 @@ def _suffix(name: str, where: str) -> str:
 
 def ownership_set(name: str, zone: str, owner: Owner, ttl: int) -> RecordSet:
     where = ownership_name(name, zone)
-    text = f"{VERSION} {owner.cluster} {owner.uid}{_suffix(name, where)}"
+    version, to = (OFFERED, f" {owner.to}") if owner.to else (VERSION, "")
+    text = f"{version} {owner.cluster} {owner.uid}{to}{_suffix(name, where)}"
     if parse(text) != owner:
         raise InvalidRecord(
             f"the cluster id or UID of {owner} has characters that an ownership record cannot have: "

@@ -17,6 +17,7 @@ from decco.dns.errors import REASON_NO_ADDRESS, REASON_OTHERS, REASON_PENDING, D
 from decco.dns.plan import Plan, Rules
 from decco.dns.provider import Provider
 from decco.dns.records import Role, WantedRecord, normalise
+from decco.dns.registry import Current
 from decco.dns.settings import DnsSettings
 from decco.dns.unconfirmed import SETTLE_SECONDS, UnconfirmedChanges
 from decco.dns.zonequeue import ZoneQueue
@@ -125,15 +126,17 @@ class Dns:
         """Set all desired records of an owner; names that are no longer included are withdrawn. Returns the state."""
         new: dict[str, WantedRecord] = {}
         refused: list[DnsProblem] = []
+        known = self._owners[owner_uid].wanted if owner_uid in self._owners else {}
         for record in wanted:
             try:
                 name = self._publishable(record.name)
             except DnsError as error:
                 refused.append(DnsProblem(record.name, error.reason, str(error)))
                 continue
-            # What is published is not created any more: whether it may be is no change, and no work for the zone.
-            create = record.create or any(name in queue.holds(owner_uid) for queue in self._of(name))
-            new[name] = replace(record, name=name, create=create)
+            # What is published is neither created nor taken any more: whether it may be is no work for the zone.
+            held = [name in queue.holds(owner_uid) for queue in self._of(name)]
+            accept = known[name].accept if name in known and all(held) else record.accept
+            new[name] = replace(record, name=name, create=record.create or any(held), accept=accept)
         if new:
             self._releasing.discard(owner_uid)
         return self._set(owner_uid, new, tuple(refused), new)
@@ -281,6 +284,13 @@ class Dns:
         service that does not run, of a cluster that does not exist any more.
         """
         return await self._of_zones(lambda queue: queue.release_all(send=send))
+
+    async def current(self) -> dict[str, Current]:
+        """All names of all zones, as they are now. Raises DnsError."""
+        found: dict[str, Current] = {}
+        for queue in self._all():
+            found |= await queue.read()
+        return found
 
     async def hand_over(self, *, send: bool) -> list[tuple[str, str, Plan | DnsError]]:
         """Give the names that owners of this cluster had before it was restored to those that desire them now, by

@@ -15,6 +15,7 @@ from dataclasses import replace
 from decco.backoff import Backoff
 from decco.dns.contested import ContestedNames
 from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
+from decco.dns.held import HeldNames
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.records import WantedRecord
@@ -63,11 +64,7 @@ class ZoneQueue:
         self._compared_at = float("-inf")
         self._work = asyncio.Event()
         self._problems: dict[tuple[str, str], DnsError] = {}
-        self._owned: dict[str, set[str]] = {}
-        self._owner_of: dict[str, str] = {}
-        """Name -> UID in its ownership record, if that is of this cluster; ``_owned`` is the inverse."""
-        self._standing_by: set[str] = set()
-        """Shared names of which this cluster has added no address."""
+        self._held = HeldNames(rules)
         self._uncovered = Uncovered(settings.federation.withdraw_seconds)
         self._twice: set[str] = set()
         """Names with a conflict that may only be due to a stale cache; a second conflict is reported."""
@@ -96,11 +93,11 @@ class ZoneQueue:
 
     def holds(self, uid: str) -> frozenset[str]:
         """Names that belonged to this owner when the zone was last read."""
-        return frozenset(self._owned.get(uid, ()))
+        return self._held.of(uid)
 
     def stands_by(self, name: str) -> bool:
         """Whether other clusters serve the name, and this one has added no address to it."""
-        return name in self._standing_by
+        return self._held.stands_by(name)
 
     def open(self, names: Collection[str]) -> bool:
         """Whether any of the names is enqueued or in progress."""
@@ -145,6 +142,10 @@ class ZoneQueue:
         current = fold(await self.provider.records(zone), zone.name)
         self._learn(current)
         return self._plan(current, self._desired.keys() | self._ours())
+
+    async def read(self) -> dict[str, Current]:
+        """All names of the zone."""
+        return fold(await self.provider.records(await self._find()), self.zone_name)
 
     async def release_all(self, *, send: bool) -> Plan:
         """Withdraw what is this cluster's in the whole zone, for a cluster that does not exist any more. Without
@@ -249,7 +250,7 @@ class ZoneQueue:
                             self.provider.outdated(zone, (name, record))
                 current = fold(await self.provider.records(zone, asked), zone.name)
                 for name in names:
-                    self._note(name, current.get(name))
+                    self._held.note(name, current.get(name))
         except BaseException:
             self._due |= names
             raise
@@ -267,7 +268,7 @@ class ZoneQueue:
 
     def _ours(self) -> set[str]:
         """Names that belong to existing objects of this cluster by their ownership records."""
-        return {name for uid in self._rules.alive for name in self._owned.get(uid, ())}
+        return self._held.of_any(self._rules.alive)
 
     def _plan(self, current: Mapping[str, Current], names: Collection[str]) -> Plan:
         # Other names that are not desired are left out, so that the cost of the plan depends on our names only.
@@ -311,9 +312,9 @@ class ZoneQueue:
         if isinstance(outcome, ProviderUnreachable) and outcome.uncertain:
             self._unconfirmed.add((change,))
         if outcome is None:
-            former = self._owner_of.get(name)
+            former = self._held.owner_of(name)
             now = fold(change.after, self.zone_name).get(name)
-            self._note(name, now)
+            self._held.note(name, now)
             self._unconfirmed.seen(now or Current(name))
             self._twice.discard(name)
             return self._settle(name, problems) | ({former} if former else set())
@@ -339,34 +340,21 @@ class ZoneQueue:
             else:
                 self._problems.pop((name, uid), None)
         contested = any(isinstance(self._problems.get((name, uid)), RecordConflict) for uid in owners)
-        self._contested.note(name, contested=contested, now=asyncio.get_running_loop().time())
+        awaited = any(record.accept for record in self._desired.get(name, {}).values())
+        now = asyncio.get_running_loop().time()
+        self._contested.note(name, contested=contested, awaited=awaited, now=now)
         return owners
 
     # Ownership in the zone
 
     def _learn(self, current: Mapping[str, Current]) -> None:
-        self._owned, self._owner_of, self._standing_by = {}, {}, set()
+        self._held.clear()
         for name, now in current.items():
-            self._note(name, now)
+            self._held.note(name, now)
         if not self.synced:
             self.synced = True
             # Owners may wait for the result that the zone has none of their names.
             self._changed(tuple(self._rules.alive))
-
-    def _note(self, name: str, now: Current | None) -> None:
-        before = self._owner_of.pop(name, None)
-        if before is not None:
-            self._owned[before].discard(name)
-            if not self._owned[before]:
-                del self._owned[before]
-        if now is not None and (uid := self._rules.uid_of(now)) is not None:
-            self._owner_of[name] = uid
-            self._owned.setdefault(uid, set()).add(name)
-        member = self._rules.member(now) if now is not None else None
-        if member is not None and not member.values:
-            self._standing_by.add(name)
-        else:
-            self._standing_by.discard(name)
 
     # Errors
 

@@ -213,7 +213,7 @@ class AppReconciler(Reconciler):
         found = self.answers.of_app(entry, inputs, desired, live, edge)
         addresses = edge if hostnames and self.records.enabled else ()
         how = self.caches.restored_names(space.name, hostnames), *terms(inputs.place, lambda: is_ready(inputs, live))
-        records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found, *how)
+        records = await self.records.publish(self.store, entry, obj, hostnames, addresses, found, *how, space.move)
         inputs = replace(inputs, place=covered(inputs.place, records))
         status = app_status(
             inputs,

@@ -22,6 +22,7 @@ from decco.desired.http_routes import without_slash
 from decco.desired.mesh.meshes import meshes
 from decco.desired.mesh_state import parse_mesh_record
 from decco.desired.model import SecretFacts, SecretSource, SpaceFacts
+from decco.desired.move import parse_move
 from decco.desired.outgoing import possible_service
 from decco.frozen import frozen
 from decco.hostnames import canonical
@@ -29,6 +30,7 @@ from decco.objects import (
     ANNOTATION_CA_CHANGED,
     ANNOTATION_HOSTNAMES,
     ANNOTATION_MESH,
+    ANNOTATION_MOVE,
     ANNOTATION_PAUSED,
     ANNOTATION_RESTORED,
     ANNOTATION_TRANSFER,
@@ -155,6 +157,7 @@ def _space_facts(obj: Obj, spec: SpaceSpec) -> SpaceFacts:
         spec=spec,
         paused=is_paused(obj),
         transfers=parse_transfers(annotations_of(obj).get(ANNOTATION_TRANSFER) or ""),
+        move=parse_move(annotations_of(obj).get(ANNOTATION_MOVE) or ""),
     )
 
 

@@ -12,6 +12,7 @@ from decco.desired.closing import serves
 from decco.desired.grants import Claim
 from decco.desired.http_names import entry_of, names_with_record, with_former
 from decco.desired.model import Child, Claims, Problem, SecretView, SpaceFacts
+from decco.desired.move import NO_MOVE, Move
 from decco.desired.ownership import LabelledOwner
 from decco.desired.routing.gateway import certificates_of
 from decco.desired.status import paused_status, withdrawal_status
@@ -59,6 +60,7 @@ class DnsRecords(Protocol):
         restored: Collection[str] = (),
         role: Role = Role.ACTIVE,
         joins: Callable[[], bool] = lambda: True,
+        move: Move = NO_MOVE,
         /,
     ) -> Published: ...
     def leads(self, *owners: Entry) -> float | None: ...

@@ -16,6 +16,7 @@ from decco.api.conditions import ConditionType, has_status
 from decco.desired import reasons
 from decco.desired.http_names import server_name
 from decco.desired.model import Problem
+from decco.desired.move import NO_MOVE, Move
 from decco.dns.errors import REASON_PENDING, REASONS
 from decco.dns.records import Role, WantedRecord
 from decco.frozen import frozen
@@ -124,12 +125,14 @@ class Records:
         restored: Collection[str] = (),
         role: Role = Role.ACTIVE,
         joins: Callable[[], bool] = lambda: True,
+        move: Move = NO_MOVE,
     ) -> Published:
         """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
         not known (None), all stay as they are. Of names that are held back no record is created; one that exists stays.
         A name that clusters share, and that has failed at this edge for some time, leads to the others. One that leads
         to others is not added here unless the object ``joins``, that is, can serve it. The object may take over
-        ``restored`` names from one that does not exist.
+        ``restored`` names from one that does not exist. With ``move`` they are offered to another cluster, or taken
+        from it when it offers them.
 
         Raises Conflict if the object changed meanwhile.
         """
@@ -170,6 +173,8 @@ class Records:
                     standby=standby.get(name, False),
                     restored=name in restored,
                     role=role,
+                    offer=move.to,
+                    accept=move.source,
                 )
                 for name in names
             ],

@@ -253,7 +253,7 @@ class SpaceReconciler(Reconciler):
             names = space_names(inputs)
             former = self.caches.restored_names(space.name, names)
             how = former, *terms(inputs.place, partial(can_serve, self.caches, space))
-            records = await self.records.publish(self.store, entry, obj, names, addresses, found, *how)
+            records = await self.records.publish(self.store, entry, obj, names, addresses, found, *how, space.move)
             inputs = replace(inputs, place=covered(inputs.place, records))
         live = replace(live, dns=records.problems, answers=found.answers)
         status = space_status(inputs, written.outcomes, live, status_of(records.obj), now)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from decco.desired import reasons
+from decco.desired.move import NO_MOVE
 from decco.dns.errors import REASON_PENDING, REASONS, DnsError
 from decco.dns.plan import Plan
 from decco.dns.provider import Change
@@ -81,7 +82,20 @@ def _desire(dns: Dns, snapshot: Snapshot, result: SimulationResult, view: DnsVie
         restored = snapshot.caches.restored_names(entry.key.namespace or entry.key.name, reconciled.names)
         # Nothing is known of what the edge answers, so shared names stay with the clusters that serve them.
         role, names = reconciled.role, reconciled.names or reconciled.leaving
-        records = [WantedRecord(n, targets, standby=None, restored=n in restored, role=role) for n in names]
+        space = snapshot.caches.space(entry.key.namespace or entry.key.name)
+        move = space[1].move if space is not None else NO_MOVE
+        records = [
+            WantedRecord(
+                name,
+                targets,
+                standby=None,
+                restored=name in restored,
+                role=role,
+                offer=move.to,
+                accept=move.source,
+            )
+            for name in names
+        ]
         state = dns.ensure(entry.uid, records)
         view.refused += [(str(reconciled), problem) for problem in state.problems if problem.reason != REASON_PENDING]
     return owners

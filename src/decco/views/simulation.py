@@ -217,6 +217,7 @@ class _NameRecorder:
         _restored: object = None,
         role: Role = Role.ACTIVE,
         _joins: object = None,
+        _move: object = None,
     ) -> Published:
         self.published, self.role = (tuple(names), tuple(addresses or ())), role
         return Published(entry, obj)

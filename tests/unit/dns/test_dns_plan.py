@@ -10,7 +10,7 @@ import pytest
 from decco.dns.errors import InvalidRecord, RecordConflict
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, WantedRecord
-from decco.dns.registry import Current, Owner, ownership_set
+from decco.dns.registry import Current, Owner, owned_name, ownership_set
 
 ZONE = "example.com"
 NAME = "x.example.com"
@@ -214,3 +214,50 @@ def test_a_record_that_is_not_to_be_created_yet_is_kept_up_to_date() -> None:
     assert change.after == (RecordSet(NAME, A, 180, ("192.0.2.7",)), ownership(U))
     assert decide(OWNERSHIP_ALONE, (U, LATER)).changes == ()
     assert decide(OTHERS, (U, LATER)).problems
+
+
+OFFERED = Current(NAME, (ADDRESS,), (ownership_set(NAME, ZONE, Owner("there", GONE, "here"), 180),))
+ACCEPTED = replace(OTHER_WANTED, accept="there")
+
+
+def test_an_owner_offers_its_name_and_takes_it_back() -> None:
+    offered = Current(NAME, (ADDRESS,), (ownership_set(NAME, ZONE, Owner("here", U, "there"), 180),))
+    assert decide(MINE_U, (U, replace(WANTED, offer="there"))).changes[0].after == (ADDRESS, *offered.ownership)
+    assert decide(offered, (U, replace(WANTED, offer="there"))) == Plan()
+    assert decide(offered, (U, WANTED)).changes[0].after == (ADDRESS, ownership(U))
+    assert decide(offered).changes[0].after == (), "a deleted Space withdraws what it offered"
+
+
+def test_a_name_on_offer_is_taken_with_its_addresses_in_one_change() -> None:
+    (change,) = decide(OFFERED, (U, ACCEPTED)).changes
+    assert change.before == (ADDRESS, *OFFERED.ownership)
+    assert change.after == (RecordSet(NAME, A, 180, ("192.0.2.7",)), ownership(U))
+
+
+@pytest.mark.parametrize(
+    ("current", "record"),
+    [
+        (OFFERED, OTHER_WANTED),
+        (OFFERED, replace(OTHER_WANTED, accept="elsewhere")),
+        (OTHERS, ACCEPTED),
+        (Current(NAME, (ADDRESS,), (ownership_set(NAME, ZONE, Owner("there", GONE, "elsewhere"), 180),)), ACCEPTED),
+    ],
+    ids=["not expected", "expected from another", "not offered", "offered to another"],
+)
+def test_a_name_is_taken_only_if_both_agree(current: Current, record: WantedRecord) -> None:
+    result = decide(current, (U, record))
+    assert result.changes == ()
+    assert isinstance(result.problems[NAME, U], RecordConflict)
+
+
+def test_who_gave_a_name_away_reports_where_it_is() -> None:
+    result = decide(OTHERS, (U, replace(WANTED, offer="there")))
+    assert result.changes == ()
+    assert "was handed over to the cluster there" in str(result.problems[NAME, U])
+
+
+def test_an_offer_of_a_long_name_has_the_name() -> None:
+    name = ".".join(["x" * 60] * 4)
+    offer = ownership_set(f"{name}.{ZONE}"[-253:].lstrip("."), ZONE, Owner("here", U, "there"), 180)
+    (text,) = offer.values
+    assert owned_name(offer, ZONE) == text.rpartition(" ")[2]

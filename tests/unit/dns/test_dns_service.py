@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from decco.backoff import Backoff
-from decco.dns.contested import CONFLICT_SECONDS, MOST_READ
+from decco.dns.contested import AWAITED_SECONDS, CONFLICT_SECONDS, MOST_READ
 from decco.dns.errors import BatchRefused, ProviderUnreachable
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.providers.memory.client import MemoryProvider
@@ -615,6 +615,33 @@ async def test_a_restored_cluster_hands_its_names_over(bench: Bench) -> None:
         assert bench.values("z") == ("192.0.2.1",), "nobody desires it yet"
         await asyncio.sleep(CONFLICT_SECONDS + 5)
         assert controller.state("after-restore").ready
+
+
+async def test_a_name_is_handed_over_when_both_clusters_agree(bench: Bench) -> None:
+    (offered,) = (replace(each, offer="there") for each in want("x"))
+    (awaited,) = (replace(each, accept="here") for each in want("x", to="192.0.2.2"))
+    there = bench.new_dns("there")
+    async with running(bench.dns):
+        bench.dns.ensure("u", want("x"))
+        await ready(bench.dns, "u")
+    async with running(there):
+        there.ensure("t", [awaited])
+        await until(there, lambda: {p.reason for p in there.state("t").problems} == {"RecordConflict"})
+        before = len(bench.faulty.calls)
+        await asyncio.sleep(60)
+        assert 25 <= len(bench.faulty.calls) - before <= 60 / AWAITED_SECONDS, "it is about to be offered"
+    assert bench.values("x") == ("192.0.2.1",)
+    async with running(bench.dns):
+        bench.dns.ensure("u", [offered])
+        await ready(bench.dns, "u")
+        assert bench.values("x") == ("192.0.2.1",)
+    async with running(there):
+        await asyncio.sleep(AWAITED_SECONDS + 1)
+        await ready(there, "t")
+        there.ensure("t", want("x", to="192.0.2.2"))
+        assert there.state("t").ready, "the end of a move is no work for the zone"
+    assert bench.values("x") == ("192.0.2.2",)
+    assert bench.values("_decco.x", TXT) == ("v1 there t",)
 
 
 async def test_a_name_that_becomes_free_is_taken_within_minutes(bench: Bench) -> None:

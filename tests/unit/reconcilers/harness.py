@@ -87,6 +87,7 @@ class Names:
         _restored: object = None,
         role: Role = Role.ACTIVE,
         _joins: object = None,
+        _move: object = None,
     ) -> Published:
         self.published, self.role = set(names), role
         return Published(entry, obj)

@@ -44,7 +44,7 @@ class PlanGuard(Wrapper):
     def _is_ours(self, change: Change, sets: tuple[RecordSet, ...]) -> bool:
         now = marked(change.name, change.ownership_name, sets)
         others = (s for s in sets if s.name != change.ownership_name)
-        ours = now.owner is not None and now.owner.cluster == self._cluster
+        ours = now.owner is not None and self._cluster in (now.owner.cluster, now.owner.to)
         return (ours or bool(now.members)) and all(s.type in ADDRESS_TYPES for s in others)
 
 
