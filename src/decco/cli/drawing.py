@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from decco.cli.output import Style
 from decco.text import clean
 from decco.views.connectivity import MONITORING, Call, ConnectivityGraph, Node
-from decco.views.drawing import clients, groups, outsiders, remarks, svg
+from decco.views.drawing import clients, groups, outsiders, placed, remarks, svg
 
 __all__ = ["mermaid", "svg", "text"]
 
@@ -42,6 +42,10 @@ def _text_of(node: Node, graph: ConnectivityGraph, style: Style, spaces: set[str
         yield f"    {style.dim('nothing of it can be reached from outside')}"
     if node.clients is not None:
         yield f"    {style.dim('the edge serves')} {clean(clients(node))}"
+    if node.placed is not None:
+        yield f"    {clean(placed(node.placed))}"
+    for app, each in node.apps_placed.items():
+        yield f"    {clean(app)}: {clean(placed(each))}"
     if node.leads_to is not None:
         listed = "; ".join([*node.leads_to, "what its Apps call"])
         yield f"    {style.dim('its pods connect only to')} {clean(listed)}"

@@ -17,6 +17,7 @@ from decco.desired.limits import CLIENT_CIDRS, limits_of
 from decco.desired.mesh.meshes import meshes
 from decco.desired.model import EgressPhase, SpaceFacts
 from decco.desired.outgoing import phase_of, service_of
+from decco.desired.placement import Placed
 from decco.errors import DeccoError
 from decco.frozen import frozen
 from decco.objects import (
@@ -35,6 +36,7 @@ from decco.objects import (
 )
 from decco.settings import RoutingBackend
 from decco.views.limits import unkept_limits
+from decco.views.placements import placed_of, role_name
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 
@@ -73,6 +75,10 @@ class Node:
     """What all its pods may connect to outside of it; None if that is not limited."""
     clients: list[str] | None = None
     """The networks whose clients the edge serves; None if that is not limited, [] if it serves nobody."""
+    placed: Placed | None = None
+    """None without a placement."""
+    apps_placed: dict[str, Placed] = field(default_factory=dict)
+    """Those Apps for which this cluster does something else than for the Space."""
 
 
 @frozen
@@ -112,7 +118,16 @@ def connectivity(snapshot: Snapshot, result: SimulationResult) -> ConnectivityGr
             facts = entry.facts
             mesh = facts.spec.mesh.value if facts.spec.mesh.value in meshes() else ""
             clients = _clients(facts, snapshot)
-            nodes[facts.name] = Node(facts.name, facts.fqdn, facts.spec.project, mesh=mesh, clients=clients)
+            of_space, apps = placed_of(facts, snapshot)
+            nodes[facts.name] = Node(
+                facts.name,
+                facts.fqdn,
+                facts.spec.project,
+                mesh=mesh,
+                clients=clients,
+                placed=of_space,
+                apps_placed=apps,
+            )
     outgoing: dict[Key, list[Obj]] = {}
     for reconciled in result.results:
         for policy in _objects(reconciled, NETWORK_POLICIES):
@@ -345,6 +360,9 @@ def as_data(graph: ConnectivityGraph) -> Obj:
                 mesh=node.mesh or None,
                 leads_to=node.leads_to,
                 clients=node.clients,
+                placement=node.placed.where if node.placed is not None else None,
+                here=role_name(node.placed) if node.placed is not None else None,
+                apps_placed={app: role_name(placed) for app, placed in node.apps_placed.items()} or None,
                 endpoints=[
                     _present(app=port.app, endpoint=port.endpoint, port=port.port, url=port.url) for port in node.ports
                 ],

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
+from decco.api.placement import ClusterRole
+from decco.desired.placement import Placed
 from decco.frozen import frozen
 from decco.objects import Obj
 from decco.text import clean, truncate
@@ -41,7 +43,22 @@ def clients(node: Node) -> str:
 def remarks(node: Node) -> list[str]:
     """What a box of its own cannot show: that the box is not open in all directions."""
     found = [f"the edge serves {clients(node)}"] if node.clients is not None else []
+    if node.placed is not None and node.placed.role is not ClusterRole.ACTIVE:
+        found.append(placed(node.placed))
+    for words, role in (("no pods here", None), ("stands by here", ClusterRole.STANDBY)):
+        apps = [app for app, each in node.apps_placed.items() if each.role is role]
+        found += [f"{words}: {', '.join(apps)}"] if apps else []
     return [*found, LIMITED] if node.leads_to is not None else found
+
+
+def placed(found: Placed) -> str:
+    """What this cluster does for a Space or an App that is placed."""
+    match found.role:
+        case None:
+            return f"no pods here, placed in {found.where}"
+        case ClusterRole.STANDBY:
+            return f"stands by here, placed in {found.where}"
+    return f"Active here, placed in {found.where}"
 
 
 # -- shapes -----------------------------------------------------------------------------------------------------------

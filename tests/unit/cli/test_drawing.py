@@ -101,6 +101,27 @@ def test_what_a_box_of_a_project_does_not_show() -> None:
     assert words not in svg(connectivity(*simulated(*objects[1:])))
 
 
+def test_where_a_space_runs() -> None:
+    """Where it is Active nothing is to be said in its box."""
+    east, here = {"id": "east"}, {"id": "here"}
+    objects = [
+        space("away", placement={"clusters": [east]}),
+        space("waits", placement={"clusters": [east, {**here, "role": "Standby"}]}),
+        space("active", placement={"clusters": [here]}),
+        *(app(name, "active", placement={"clusters": [east]}) for name in ("x", "y")),
+    ]
+    graph = connectivity(*simulated(*objects, cluster_id="here"))
+    shown = text(graph, PLAIN)
+    assert "no pods here, placed in east\n" in shown
+    assert "stands by here, placed in east, here (Standby)\n" in shown
+    assert "Active here, placed in here\n" in shown
+    assert "    x: no pods here, placed in no cluster of its Space\n" in shown
+    for drawn in (mermaid(graph), svg(graph)):
+        for remark in ("no pods here, placed in east", "stands by here, placed in", "no pods here: x, y"):
+            assert remark in (drawn.replace("#58;", ":"))
+        assert "Active here" not in drawn
+
+
 def test_twenty_spaces_do_not_overlap() -> None:
     layout = _Layout(many(20))
     layout.draw()

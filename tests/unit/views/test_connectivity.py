@@ -207,6 +207,32 @@ def test_clients_that_the_edge_serves(routing: dict[str, Any], clients: list[str
     assert as_data(found)["spaces"][0].get("clients") == clients
 
 
+def test_what_a_space_shows_of_its_placement() -> None:
+    """The policies are written where it is not placed too, so who may talk to whom is the same."""
+    active, standby, elsewhere = {"id": "here"}, {"id": "here", "role": "Standby"}, {"id": "east"}
+    found = graph(
+        space("active", placement={"clusters": [active, elsewhere]}),
+        app("web", "active", {"name": "web", "httpPath": "/"}),
+        app("far", "active", {"name": "far", "httpPath": "/far"}, placement={"clusters": [elsewhere]}),
+        app("late", "active", placement={"clusters": [standby]}),
+        space("away", placement={"clusters": [elsewhere]}),
+        app("web", "away", {"name": "w", "httpPath": "/"}, placement={"clusters": [active]}),
+        space("plain"),
+        app("only", "plain", placement={"clusters": [active]}),
+        space("waits", placement={"clusters": [elsewhere, standby]}),
+        cluster_id="here",
+    )
+    listed = ("placement", "here", "apps_placed")
+    shown = {each["name"]: {key: each[key] for key in listed if key in each} for each in as_data(found)["spaces"]}
+    assert shown == {
+        "active": {"placement": "here, east", "here": "Active", "apps_placed": {"far": "NotPlaced", "late": "Standby"}},
+        "away": {"placement": "east", "here": "NotPlaced"},
+        "plain": {"apps_placed": {"only": "Active"}},
+        "waits": {"placement": "east, here (Standby)", "here": "Standby"},
+    }
+    assert allowed_from(found, "away") == {"anybody": ["w"]}
+
+
 @pytest.mark.parametrize(
     ("target", "allowed"),
     [
