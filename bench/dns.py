@@ -41,7 +41,7 @@ from decco.dns.providers.rfc2136.client import Rfc2136Provider
 from decco.dns.providers.rfc2136.message import MAX_CHANGES
 from decco.dns.providers.route53.client import Keys, Route53Provider
 from decco.dns.providers.route53.settings import Settings as Route53Settings
-from decco.dns.records import WantedRecord, presented
+from decco.dns.records import DesiredRecord, presented
 from decco.dns.registry import Owner, ownership_set
 from decco.dns.service import Dns
 from decco.dns.settings import DnsSettings
@@ -82,7 +82,7 @@ class Crowd:
 
     async def want(self, names: Iterable[str], address: str = ADDRESS) -> None:
         """Returns when every name is published."""
-        desired = {uid_of(name): WantedRecord(name, frozenset({address})) for name in names}
+        desired = {uid_of(name): DesiredRecord(name, frozenset({address})) for name in names}
         self._left = set(desired)
         self._done.clear()
         for uid, record in desired.items():
@@ -178,7 +178,7 @@ def _simulated_idle() -> int:
             before = calls.total()
             for _ in range(20):
                 for name in names:
-                    service.ensure(uid_of(name), [WantedRecord(name, frozenset({ADDRESS}))])
+                    service.ensure(uid_of(name), [DesiredRecord(name, frozenset({ADDRESS}))])
                 await asyncio.sleep(IDLE_SIMULATED_SECONDS / 20)
             return calls.total() - before
 

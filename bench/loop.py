@@ -139,7 +139,7 @@ async def measure(of_spaces: int, of_apps: int, of_secrets: int) -> dict[str, fl
 
     async def everything() -> None:
         queues: list[WorkQueue[Key]] = [WorkQueue(name, group=str) for name in ("space", "app")]
-        await event_handlers.feed(*queues)
+        await event_handlers.connect_queues(*queues)
 
     found["everything"] = await gap_during(everything)
 

@@ -252,21 +252,21 @@ class _Daemon:
             self.metrics.leader(True)
             await self._work()
             return
-        standing = asyncio.create_task(self.leader.run(self._work), name="leader-election")
-        self.health.watch_task("leader-election", standing)
+        electing = asyncio.create_task(self.leader.run(self._work), name="leader-election")
+        self.health.watch_task("leader-election", electing)
         stopping = asyncio.create_task(self.stop.wait())
         try:
-            await asyncio.wait({standing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({electing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if self.session is not None:
                 # Running reconciles are finished, within a time limit: a lease that is lost meanwhile would start
                 # another wait.
-                await asyncio.wait({standing}, timeout=END_SECONDS)
+                await asyncio.wait({electing}, timeout=END_SECONDS)
         finally:
-            for task in (standing, stopping):
+            for task in (electing, stopping):
                 task.cancel()
-            await asyncio.wait({standing, stopping})
-        if not standing.cancelled():
-            await standing
+            await asyncio.wait({electing, stopping})
+        if not electing.cancelled():
+            await electing
 
     async def _work(self) -> None:
         dns = None

@@ -1,4 +1,4 @@
-"""What expires in a Space: from the reconcilers, which know it, to the metrics, which do not know them."""
+"""Expiry times in a Space, passed from the reconcilers to the metrics."""
 
 from __future__ import annotations
 

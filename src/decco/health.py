@@ -165,7 +165,7 @@ class Health:
 
     async def refresh(self) -> None:
         """To be run in the event loop whose gauges these are."""
-        self._metrics.loop_tasks(len(asyncio.all_tasks()) - 1)  # but for this one
+        self._metrics.loop_tasks(len(asyncio.all_tasks()) - 1)  # without this task
         self._metrics.refresh()
 
     def render(self, accept: str) -> tuple[bytes, str]:

@@ -81,7 +81,7 @@ class Informers:
     group: asyncio.TaskGroup
     _followed: dict[str, _Followed] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _doubted: dict[Resource, float] = field(default_factory=dict)
+    _missing_since: dict[Resource, float] = field(default_factory=dict)
     """Kinds that discovery no longer finds, and since when."""
     _vanished: set[Resource] = field(default_factory=set)
     """Kinds that count as no longer served; ``caches.served`` still has them."""
@@ -146,7 +146,7 @@ class Informers:
 
     def _copies_are_due(self) -> None:
         """The copies of Secrets are read again after a later list of namespaces (``reconcilers/copies.py``)."""
-        self._run(self.event_handlers.each_of(self.caches.spaces), "reading copies again")
+        self._run(self.event_handlers.enqueue_store(self.caches.spaces), "reading copies again")
 
     def _begin(self, followed: _Followed) -> None:
         name = f"informer {followed.informer.name}"
@@ -171,7 +171,7 @@ class Informers:
         )
         await self._end(followed)
         followed.spec = spec
-        followed.informer.store.switch(spec.resource)
+        followed.informer.store.set_api_version(spec.resource)
         if followed.informer.store.unlisted:
             followed.informer.synced.clear()
         self._begin(followed)
@@ -196,7 +196,7 @@ class Informers:
         """Enqueues everything once a kind can be listed that could not be before."""
         await informer.synced.wait()
         log.info("the kind can be listed now", resource=informer.name)
-        await self.event_handlers.everything()
+        await self.event_handlers.enqueue_all()
 
     def _source(self, name: str) -> Callable[[], AsyncGenerator[watch.WatchEvent, None]]:
         def trouble(error: Exception, _pause: float) -> None:
@@ -241,7 +241,7 @@ class Informers:
 
     def _requeue_after(self, lacking: list[str]) -> float | None:
         """Seconds until discovery is due without a sign of a change; None: not at all."""
-        if self._doubted:
+        if self._missing_since:
             return VANISHED_SECONDS
         return DISCOVERY_SECONDS if lacking else None
 
@@ -257,20 +257,20 @@ class Informers:
         returned = self._vanished & found.keys()
         self._vanished -= returned
         gone = known.keys() - found.keys() - self._vanished
-        self._doubted = {kind: self._doubted.get(kind, now) for kind in gone}
-        lost = {kind for kind, since in self._doubted.items() if now - since >= VANISHED_SECONDS}
+        self._missing_since = {kind: self._missing_since.get(kind, now) for kind in gone}
+        lost = {kind for kind, since in self._missing_since.items() if now - since >= VANISHED_SECONDS}
         for kind in lost:
             await self._lose(kind)
         served = {**known, **found}
         if not returned and not lost and versions(served) == versions(known):
             return False
         await self._fill(served)
-        await self.event_handlers.everything()
+        await self.event_handlers.enqueue_all()
         return True
 
     async def _lose(self, kind: Resource) -> None:
         """The cluster no longer serves the kind. Its cached objects stay."""
-        del self._doubted[kind]
+        del self._missing_since[kind]
         self._vanished.add(kind)
         for followed in self._followed.values():
             if followed.spec.resource == kind:

@@ -35,13 +35,13 @@ from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.issuing import Causes
 from decco.reconcilers.outgoing import ResolvedAddresses
 from decco.reconcilers.reconciler import Dependencies
+from decco.reconcilers.record_probes import RecordProbes, object_uid_of
 from decco.reconcilers.records import Records
 from decco.reconcilers.rejections import RETRY_SECONDS
 from decco.reconcilers.report import Reporter
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets, find_secret
 from decco.reconcilers.secret_access import SecretAccess
 from decco.reconcilers.secrets import Secrets
-from decco.reconcilers.served import Served, uid_of
 from decco.reconcilers.space import SpaceReconciler
 from decco.resolver.service import LateQuery, Resolver
 from decco.settings import Settings
@@ -92,8 +92,8 @@ class LeaderSession:
         self._answers = EdgeAnswers(self._prober, caches)
         self._resolver = Resolver(lambda: settings.egress, LateQuery(settings.egress.name_servers))
         self._addressing = ResolvedAddresses(self._resolver)
-        served = Served(self._prober, _name_servers(settings))
-        self._records = Records(dns, client, settings, time.monotonic, served)
+        record_probes = RecordProbes(self._prober, _name_servers(settings))
+        self._records = Records(dns, client, settings, time.monotonic, record_probes)
         access = SecretAccess(client, caches)
         applier, find = Applier(access, caches.children), partial(find_secret, access)
         dependencies = Dependencies(
@@ -132,9 +132,9 @@ class LeaderSession:
             group=group,
             retry_base=control.retry_base_seconds,
             retry_max=control.retry_max_seconds,
-            retry_max_of_few=min(RETRY_SECONDS, control.retry_max_seconds),
-            most_of_a_group=max(1, workers * 3 // 4),
-            urgent_of_a_group=(URGENT_BURST, URGENT_SECONDS),
+            retry_max_while_few_fail=min(RETRY_SECONDS, control.retry_max_seconds),
+            max_per_group=max(1, workers * 3 // 4),
+            urgent_budget=(URGENT_BURST, URGENT_SECONDS),
             observer=self._metrics,
         )
         self._metrics.follow_queue(name, queue)
@@ -172,14 +172,14 @@ class LeaderSession:
             # Reads the zones; it changes nothing before a reconcile has passed the desired records.
             helpers.append(group.create_task(self._dns.run(), name="dns"))
             self._health.watch_task("dns", helpers[-1])
-        self._prober.subscribe(lambda owner: self._event_handlers.enqueue(uid_of(owner)))
+        self._prober.subscribe(lambda owner: self._event_handlers.enqueue(object_uid_of(owner)))
         self._metrics.follow_answers(self._prober.counts)
         helpers.append(group.create_task(self._prober.run(), name="prober"))
         self._resolver.subscribe(self._event_handlers.enqueue)
         helpers.append(group.create_task(self._resolver.run(), name="resolver"))
         controllers = (self._spaces, self._apps)
         workers = [group.create_task(each.run(), name=f"{each.name}-controller") for each in controllers]
-        await self._event_handlers.feed(self._spaces.queue, self._apps.queue)
+        await self._event_handlers.connect_queues(self._spaces.queue, self._apps.queue)
         log.info("work begins", spaces=len(self._caches.spaces), apps=len(self._caches.apps))
         await stop.wait()
         log.info("stopping: no new work is taken")

@@ -35,7 +35,7 @@ from decco import log
 from decco.dns.factory import stack
 from decco.dns.providers.memory.settings import Settings as MemorySettings
 from decco.dns.providers.rfc2136.client import Rfc2136Provider
-from decco.dns.records import WantedRecord, address_sets
+from decco.dns.records import DesiredRecord, address_sets
 from decco.dns.registry import PREFIX, Owner, parse
 from decco.dns.service import Dns
 from decco.dns.settings import DnsSettings
@@ -262,7 +262,7 @@ class Cluster:
         self._ensure(uid)
 
     def _ensure(self, uid: str) -> None:
-        self.dns.ensure(uid, [WantedRecord(name, frozenset(to)) for name, to in self.wanted[uid].items()])
+        self.dns.ensure(uid, [DesiredRecord(name, frozenset(to)) for name, to in self.wanted[uid].items()])
 
     def delete(self, uid: str) -> None:
         del self.wanted[uid]
@@ -448,7 +448,7 @@ class Game:
             yield from self._marked(name, values, held[name])
         for cluster in self.clusters:
             for uid in cluster.going:
-                said = [str(p) for p in cluster.dns.obstacles(uid)]
+                said = [str(p) for p in cluster.dns.blocking_problems(uid)]
                 yield f"{cluster.name} still waits for {uid} to be gone and says {said}"
             for uid, desired in cluster.wanted.items():
                 for name in desired:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from decco.dns.factory import Outside, make_dns
+from decco.dns.factory import ProviderEnvironment, make_dns
 from decco.dns.providers.rfc2136.settings import Settings as Rfc2136Settings
 from decco.dns.service import Dns
 from decco.dns.settings import DnsSettings
@@ -48,7 +48,11 @@ class Secrets:
 def service(bind: Bind, secrets: Secrets | None, **key: str) -> Dns:
     provider = Rfc2136Settings(zones=(ZONE,), host=HOST, port=bind.port, tsig_key_name=KEY_NAME, **key)
     settings = DnsSettings(providers=(provider,), gather_milliseconds=10, retry_base_seconds=0.1, retry_max_seconds=0.2)
-    outside = Outside({"dns-key": secrets.content or {}}, "decco", secrets.read) if secrets else Outside()
+    outside = (
+        ProviderEnvironment({"dns-key": secrets.content or {}}, "decco", secrets.read)
+        if secrets
+        else ProviderEnvironment()
+    )
     return make_dns(settings, "here", outside, lambda *_, **__: None)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from decco.dns.errors import DnsError, ProviderRefused, ProviderUnreachable
-from decco.dns.factory import Outside, make_provider
+from decco.dns.factory import ProviderEnvironment, make_provider
 from decco.dns.provider import Change, Provider, Zone
 from decco.dns.providers.coredns.settings import Settings as CoreDnsSettings
 from decco.dns.records import address_sets
@@ -36,7 +36,7 @@ def provider(etcd: EtcdWithLogin, path: str = "/skydns", **secret: bytes) -> Pro
     """As the controller makes it of settings and a Secret."""
     settings = CoreDnsSettings(zones=(ZONE.name,), endpoints=(etcd.url,), path=path, secret_name="etcd")
     content = {name.replace("_", "."): value for name, value in secret.items()}
-    return make_provider(settings, Outside({"etcd": content}))
+    return make_provider(settings, ProviderEnvironment({"etcd": content}))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ TOKEN_REJECTED = {
 
 def login_provider(model: Rejecting) -> Provider:
     settings = CoreDnsSettings(zones=(ZONE.name,), endpoints=(model.url,), secret_name="etcd")
-    return make_provider(settings, Outside({"etcd": {"username": b"u", "password": b"p"}}))
+    return make_provider(settings, ProviderEnvironment({"etcd": {"username": b"u", "password": b"p"}}))
 
 
 @pytest.mark.parametrize("answer", TOKEN_REJECTED.values(), ids=TOKEN_REJECTED)

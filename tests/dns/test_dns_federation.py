@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from decco.dns.errors import ProviderUnreachable
-from decco.dns.records import Role, WantedRecord
+from decco.dns.records import DesiredRecord, Role
 from decco.dns.service import Dns
 from tests.dns.world import OTHER_UID, UID, Faults, World, conflict, ready, running, until
 from tests.promises import PATIENCE
@@ -22,8 +22,10 @@ async def cluster(world: World, name: str, federation: str = "world") -> AsyncIt
         yield dns
 
 
-def wanted(world: World, address: str, *, standby: bool | None = False, role: Role = Role.ACTIVE) -> list[WantedRecord]:
-    return [WantedRecord(world.name(), frozenset({address}), standby=standby, role=role)]
+def wanted(
+    world: World, address: str, *, standby: bool | None = False, role: Role = Role.ACTIVE
+) -> list[DesiredRecord]:
+    return [DesiredRecord(world.name(), frozenset({address}), standby=standby, role=role)]
 
 
 async def becomes(world: World, addresses: set[str], *members: str) -> None:

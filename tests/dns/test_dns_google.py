@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from decco.dns.errors import ProviderRefused, ProviderUnreachable
-from decco.dns.factory import Outside, make_provider
+from decco.dns.factory import ProviderEnvironment, make_provider
 from decco.dns.providers.clouddns.client import CloudDnsProvider
 from decco.dns.providers.clouddns.google_token import SCOPE, GoogleToken
 from decco.dns.providers.clouddns.settings import Settings as CloudDnsSettings
@@ -39,7 +39,7 @@ def service(google: GoogleTokens) -> Iterator[CloudDnsModel]:
 @pytest.fixture
 async def provider(google: GoogleTokens, service: CloudDnsModel) -> AsyncIterator[CloudDnsProvider]:
     settings = CloudDnsSettings(zones=(ZONE,), project="example", url=service.url, secret_name="google")
-    made = make_provider(settings, Outside({"google": {"key.json": google.key()}}))
+    made = make_provider(settings, ProviderEnvironment({"google": {"key.json": google.key()}}))
     assert isinstance(made, CloudDnsProvider)
     yield made
     await made.close()
@@ -134,7 +134,7 @@ async def test_the_metadata_server(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
     monkeypatch.setenv("CLOUDSDK_CONFIG", "/nonexistent")
     settings = CloudDnsSettings(zones=(ZONE,), project="example", url=service.url)
-    made = make_provider(settings, Outside())
+    made = make_provider(settings, ProviderEnvironment())
     try:
         assert len(await made.zones()) == 1
     finally:

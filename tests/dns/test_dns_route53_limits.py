@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from decco.dns.errors import ProviderRefused, ProviderThrottled, ZoneNotFound
-from decco.dns.factory import Outside, make_provider
+from decco.dns.factory import ProviderEnvironment, make_provider
 from decco.dns.provider import Change, Zone
 from decco.dns.providers.route53.client import Keys, Route53Provider
 from decco.dns.providers.route53.settings import Settings as Route53Settings
@@ -114,7 +114,7 @@ async def test_keys_read_from_a_file_have_a_line_break_at_their_end(model: Route
     model.create_zone(ZONE)
     settings = Route53Settings(zones=(ZONE,), endpoint_url=model.url, secret_name="aws")
     content = {"accessKeyId": b"AKIAEXAMPLE\n", "secretAccessKey": b"s/ecret\r\n", "sessionToken": b"token\n"}
-    made = make_provider(settings, Outside({"aws": content}))
+    made = make_provider(settings, ProviderEnvironment({"aws": content}))
     try:
         assert [zone.name for zone in await made.zones()] == [ZONE]
     finally:
@@ -125,7 +125,7 @@ async def test_a_profile_that_does_not_exist_is_refused_and_not_a_defect(
     model: Route53Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "none")
-    made = make_provider(Route53Settings(zones=(ZONE,), endpoint_url=model.url), Outside())
+    made = make_provider(Route53Settings(zones=(ZONE,), endpoint_url=model.url), ProviderEnvironment())
     try:
         with pytest.raises(ProviderRefused, match=r"correct the variables AWS_\*.*none"):
             await made.zones()

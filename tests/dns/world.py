@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from decco.dns.factory import stack
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.providers.memory.settings import Settings as MemorySettings
-from decco.dns.records import ADDRESS_TYPES, RecordSet, WantedRecord
+from decco.dns.records import ADDRESS_TYPES, DesiredRecord, RecordSet
 from decco.dns.registry import PREFIX, ownership_name
 from decco.dns.service import Dns
 from decco.dns.settings import DnsSettings, FederationSettings
@@ -180,8 +180,8 @@ class World:
         assert answer == expected
 
 
-def wanted_record(name: str, *targets: str, ttl: int | None = None) -> WantedRecord:
-    return WantedRecord(name, frozenset(targets or [ADDRESS]), ttl)
+def wanted_record(name: str, *targets: str, ttl: int | None = None) -> DesiredRecord:
+    return DesiredRecord(name, frozenset(targets or [ADDRESS]), ttl)
 
 
 async def problem(dns: Dns, uid: str, reason: str) -> str:

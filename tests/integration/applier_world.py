@@ -95,7 +95,7 @@ class World:
         async for page in self.client.list_pages(resource, namespace=namespace, labels=MANAGED_SELECTOR):
             entries |= {entry.key: entry for entry in map(store.read, page.items)}
             version = int(page.resource_version)
-        store.swap(entries, version)
+        store.replace_all(entries, version)
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
         """As a reconcile would: after a Conflict (the controllers of Kubernetes write too) again with a newer cache."""

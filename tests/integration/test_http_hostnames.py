@@ -175,7 +175,7 @@ def test_paths_and_names_of_endpoints(cluster: Cluster, decco: Decco, name: str)
     eventually(lambda: tenant.condition("RoutesReady", "app")[1] == "HostnameNotAllowed")
     assert "not.ours.test" in tenant.condition("RoutesReady", "app")[2]
 
-    time.sleep(1.1)  # seniority has the resolution of creationTimestamp
+    time.sleep(1.1)  # the order of Spaces and Apps has the resolution of creationTimestamp
     cluster.create(app(name, "later", endpoints=[{"name": "later", "port": 8080, "httpPath": "/docs"}]))
     eventually(lambda: tenant.condition("RoutesReady", "later")[1] == "PathConflict")
     assert tenant.hostnames("later") == []

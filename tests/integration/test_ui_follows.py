@@ -63,7 +63,7 @@ async def test_rights_that_come_and_go(control_plane: ControlPlane, cluster: Clu
             return snapshot.may_read(APPS, name) and snapshot.may_read(SERVICES, name)
 
         assert not may_read()
-        assert found.places(found.snapshot()) == [name]
+        assert found.space_names(found.snapshot()) == [name]
         assert found.trouble == ""  # a missing permission is no lost connection
         await asyncio.to_thread(bind, control_plane, user, name, "decco-tenant-view")
         await until(found, may_read)
@@ -97,7 +97,7 @@ async def test_a_space_that_may_be_read_by_its_name(
         assert snapshot.may_read(SPACES)
         assert SPACES in snapshot.narrowed
         assert [entry.key.name for entry in snapshot.caches.spaces] == [name]
-        assert found.places(snapshot) == [name]
+        assert found.space_names(snapshot) == [name]
         await asyncio.to_thread(control_plane.kubectl, "delete", "space", name, "--wait=false")
         await until(found, lambda: found.snapshot().caches.spaces.get(Key("", name)) is None)
 
@@ -110,7 +110,7 @@ async def test_one_namespace_of_many_by_choice(
     await asyncio.to_thread(cluster.make_space, f"{name}-other")
     async with follows(control_plane.kubeconfig, name, narrow=True) as found:
         snapshot = found.snapshot()
-        assert found.places(snapshot) == [name]
+        assert found.space_names(snapshot) == [name]
         assert {entry.key.namespace for entry in snapshot.caches.children[NETWORK_POLICIES]} == {name}
         assert snapshot.gaps == []
 

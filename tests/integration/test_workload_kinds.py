@@ -321,7 +321,7 @@ def test_the_deleted_service_of_pod_names_is_repaired(cluster: Cluster, space: s
 def test_an_older_endpoint_keeps_the_name_of_the_pods_service(cluster: Cluster, space: str) -> None:
     make(cluster, space, "other", endpoints=[{"name": "db-pods", "port": 80}])
     service = eventually(lambda: cluster.service(space, "db-pods"), SOON)
-    time.sleep(1.1)  # seniority has the resolution of creationTimestamp
+    time.sleep(1.1)  # the order of Spaces and Apps has the resolution of creationTimestamp
     make(cluster, space, statefulSet={})
     assert "App 'other' has an endpoint of this name" in reason(cluster, space, "EndpointConflict")
     eventually(lambda: pods(cluster, space, "db"), SOON)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from decco.objects import ANNOTATION_PAUSED, ANNOTATION_TRANSFER
-from decco.resolver.model import Found
+from decco.resolver.model import LookupResult
 from tests.simulation import material
 from tests.simulation.clock import CLOCK
 from tests.simulation.http import CONTROLLER
@@ -436,9 +436,9 @@ class Actions:
             return Trouble.AWAY if step.args[0] == "away" else Trouble.UNCERTAIN
         return Trouble.NONE
 
-    def _lookup(self, _name: str) -> Found | None:
+    def _lookup(self, _name: str) -> LookupResult | None:
         for step in self._now("resolver"):
             if step.args[0] == "silent":
-                return Found(error="no DNS server answered in time", partial=True)
-            return Found(error="the name does not exist")
+                return LookupResult(error="no DNS server answered in time", partial=True)
+            return LookupResult(error="the name does not exist")
         return None

@@ -55,7 +55,7 @@ SABOTAGES = (
     Sabotage(
         "a list does not remove what is not in it",
         "kube/store.py",
-        "                self._bury(old.uid, list_version)\n                self._take_out(old)",
+        "                self._record_deletion(old.uid, list_version)\n                self._delete(old)",
         "                pass",
     ),
     Sabotage(
@@ -69,12 +69,12 @@ SABOTAGES = (
         "a list does not replace newer versions",
         "kube/store.py",
         "                    self._replace(old, entry)",
-        "                    self._move(entry, own=False, initial=True)",
+        "                    self._apply(entry, own=False, initial=True)",
     ),
     Sabotage(
         "an answer does not go into the store",
         "kube/apply.py",
-        "        store.take(made, own=True)\n",
+        "        store.apply_if_newer(made, own=True)\n",
         "",
     ),
     Sabotage(
@@ -83,7 +83,7 @@ SABOTAGES = (
         "        return old if old.deleting == deleting else replace(old, deleting=deleting)",
         "        return old",
     ),
-    Sabotage("tombstones are skipped", "kube/store.py", "        self._gone.bury(uid, version)", "        pass"),
+    Sabotage("tombstones are skipped", "kube/store.py", "        self._gone.record(uid, version)", "        pass"),
     Sabotage(
         "a run is recorded of what the cache has",
         "reconcilers/job_runs.py",
@@ -109,8 +109,8 @@ SABOTAGES = (
     Sabotage(
         "what is settled is compared again and written",
         "kube/apply.py",
-        "        if known == (entry.content, entry.meta) and wanted in",
-        "        if False and wanted in",
+        "        if known == (entry.content, entry.meta) and desired_hash in",
+        "        if False and desired_hash in",
     ),
     Sabotage(
         "objects of others are taken over",
@@ -209,7 +209,7 @@ SABOTAGES = (
     Sabotage(
         "requeue_after is ignored",
         "kube/controller.py",
-        "                self.queue.add_after(key, action.seconds)",
+        "                self.queue.add_after(key, action.requeue_after)",
         "                pass",
     ),
     Sabotage(
@@ -313,14 +313,14 @@ SABOTAGES = (
     Sabotage(
         "Apps do not wait for the record of a grant",
         "reconcilers/app.py",
-        "        if self.caches.claims.verdict(space.name).pending:",
+        "        if self.caches.claims.claims_of(space.name).pending:",
         "        if False:",
     ),
     Sabotage(
         "the finalizer comes after the record",
         "reconcilers/records.py",
-        "        if addresses and not held and any(self._dns.serves(name) for name in names):\n"
-        "            current = await self._set(store, current, held=True)\n",
+        "        if addresses and not has_finalizer and any(self._dns.serves(name) for name in names):\n"
+        "            current = await self._set_finalizer(store, current, present=True)\n",
         "",
     ),
     Sabotage(
@@ -375,7 +375,7 @@ SABOTAGES = (
     Sabotage(
         "nothing is reconciled for a kind that is served again",
         "informers.py",
-        "        await self._fill(served)\n        await self.event_handlers.everything()",
+        "        await self._fill(served)\n        await self.event_handlers.enqueue_all()",
         "        await self._fill(served)",
     ),
     # claims
@@ -394,7 +394,7 @@ SABOTAGES = (
     Sabotage(
         "what was given up stays granted",
         "desired/claims.py",
-        " and (record is None or self._wants(space, claim))",
+        " and (record is None or self._claims_name(space, claim))",
         "",
     ),
     Sabotage(
@@ -412,8 +412,8 @@ SABOTAGES = (
     Sabotage(
         "any Space may be granted any name",
         "desired/claims.py",
-        "        new = {claim for claim in wanted.claims - grants.keys() if self._blocker(space, claim) is None}",
-        "        new = set(wanted.claims - grants.keys())",
+        "        new = {claim for claim in claimed.claims - grants.keys() if self._blocker(space, claim) is None}",
+        "        new = set(claimed.claims - grants.keys())",
     ),
     Sabotage(
         "a name is released while it is served",

@@ -12,7 +12,7 @@ from decco.dns.errors import ProviderUnreachable
 from decco.dns.provider import Change, Outcome, Zone
 from decco.dns.providers.memory.client import MemoryProvider
 from decco.dns.records import RecordSet
-from decco.resolver.model import Found
+from decco.resolver.model import LookupResult
 
 ZONE = "example.net"
 
@@ -31,7 +31,7 @@ class SharedZone:
     trouble: Callable[[], Trouble] = lambda: Trouble.NONE
     contents: dict[str, Any] = field(default_factory=lambda: {ZONE: {}})
     on_change: list[Callable[[Change], None]] = field(default_factory=list)
-    lookup: Callable[[str], Found | None] = lambda _name: None
+    lookup: Callable[[str], LookupResult | None] = lambda _name: None
     """The answer of the resolver while it is in trouble."""
 
 
@@ -75,11 +75,11 @@ ADDRESS = "203.0.113.7"
 """Of every name outside of the cluster."""
 
 
-async def resolve(name: str) -> Found:
+async def resolve(name: str) -> LookupResult:
     """The answer to every question of decco's resolver."""
     shared = zones[-1]
     await asyncio.sleep(shared.latency())
-    return shared.lookup(name) or Found((ADDRESS,), ttl=300.0)
+    return shared.lookup(name) or LookupResult((ADDRESS,), ttl=300.0)
 
 
 def make(settings: Any, _context: Any) -> SharedProvider:

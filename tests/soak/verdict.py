@@ -11,11 +11,11 @@ WARM_UP = 0.1
 CENSUS_SLACK = (1.1, 50)
 """A container may have so many times the items of the census after a third of the time, and so many more: what the last
 moments left. Names and labels that can occur have occurred by then."""
-CENSUS_OF_OBJECTS = {"RepairBackoff._made", "Recorder._budgets"}
+CENSUS_OF_OBJECTS = {"RepairBackoff._written", "Recorder._budgets"}
 """What has an entry for each object that was written since the start, or that had Events until the next Event of any
 object: at most as many as are cached.
 """
-CENSUS_OF_ENTRIES = {"Key", "Budget"}
+CENSUS_OF_ENTRIES = {"Key", "TokenBucket"}
 """What these entries consist of."""
 CENSUS_OF_SERIES = {f"prometheus_client.metrics.{kind}" for kind in ("Counter", "Gauge", "Histogram")}
 """One for each combination of labels that has occurred. How many values a label has is judged by itself, so there are

@@ -68,10 +68,10 @@ def test_a_census_may_have_an_entry_for_each_object() -> None:
     for made, keys, expected in (
         (20, 118, []),
         (20, 131, ["Key: 50 after a third, 131 at last"]),
-        (61, 50, ["RepairBackoff._made: 1 after a third, 61 at last"]),
+        (61, 50, ["RepairBackoff._written: 1 after a third, 61 at last"]),
     ):
-        hours = day(census={"RepairBackoff._made": made, "Key": keys})
-        hours[:-1] = [replace(each, census={"RepairBackoff._made": 1, "Key": 50}) for each in hours[:-1]]
+        hours = day(census={"RepairBackoff._written": made, "Key": keys})
+        hours[:-1] = [replace(each, census={"RepairBackoff._written": 1, "Key": 50}) for each in hours[:-1]]
         assert list(complaints(hours, LIMITS)) == expected
 
 

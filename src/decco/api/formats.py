@@ -84,7 +84,7 @@ DURATION = Format(
     message="must be a duration longer than 0 such as 30s, 5m or 1h30m: up to four numbers of up to five digits, "
     "each with h, m, s or ms",
 )
-"""Durations of the Gateway API (GEP-2257), but for 0, which means no limit there."""
+"""Durations of the Gateway API (GEP-2257), except 0, which means no limit there."""
 
 BYTE_SIZE = Format(
     pattern="([1-9][0-9]{0,2}|10[01][0-9]|102[0-4])(Ki|Mi)",

@@ -2,7 +2,7 @@
 
 Labels select pods, and annotations configure what runs beside them or below them: proxies of a mesh, further networks,
 devices and mounts of the node, roles in the cloud. An App's author has no rights on these, so their keys are refused.
-Keys of Kubernetes' own domains are refused as a whole, since its controllers give them a meaning, but for a list.
+Keys of Kubernetes' own domains are refused, since its controllers give them a meaning, except those in a list.
 """
 
 from __future__ import annotations

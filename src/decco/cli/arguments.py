@@ -126,7 +126,7 @@ async def connected(
     remarks: list[Finding] = []
     async with cluster(settings) as client:
         if arguments.config is None:
-            found = await running.look(client, settings.namespace)
+            found = await running.read_running(client, settings.namespace)
             if found.found:
                 settings = running.settings_in_force(found, settings)
             elif found.hidden:

@@ -70,7 +70,7 @@ class LiveCopy:
 
 
 @frozen
-class Plan:
+class CopyPlan:
     """The copy as it must be now."""
 
     copy: SecretCopy
@@ -96,13 +96,13 @@ class _Record:
 
 def plan_copy(
     source: SecretSource, facts: SecretFacts, live: LiveCopy | None, now: datetime, *, between_pods: bool
-) -> Plan:
+) -> CopyPlan:
     """The copy of a usable ``source``; ``live`` is None if there is no copy, or no reliable one.
 
     ``between_pods``: whether pods show the certificate to each other or to the edge, so that ``ca.crt`` matters.
     """
     record = _parse(live.record, now) if live is not None else _Record()
-    whole = Plan(_copy(source, source.data, _Record(record.changed)))
+    whole = CopyPlan(_copy(source, source.data, _Record(record.changed)))
     if live is None or not between_pods or source.replace_at_once or live.facts.digest == facts.digest:
         return whole
     if live.facts.problem is not None or not (live.facts.has_ca and facts.has_ca) or live.facts.type != facts.type:
@@ -119,15 +119,15 @@ def plan_copy(
     ends = {each: min(moment + FORMER_TRUSTED, _not_after(old[each])) for each, moment in left.items()}
     left = {fingerprint: moment for fingerprint, moment in left.items() if now < ends[fingerprint]}
     changed = record.changed if new.keys() <= old.keys() else now
-    held_until = None
+    deferred_until = None
     if changed is not None and not same_certificate:
         limits = [changed + SPREAD, *(ends[each] - 2 * SPREAD for each in left if _issued(live.data, old[each]))]
         if live.facts.not_after is not None:
             limits.append(live.facts.not_after - SPREAD)
-        held_until = min(limits)
-    held = held_until is not None and now < held_until
-    if not left and not held:
-        return Plan(_copy(source, source.data, _Record(changed)))
+        deferred_until = min(limits)
+    deferred = deferred_until is not None and now < deferred_until
+    if not left and not deferred:
+        return CopyPlan(_copy(source, source.data, _Record(changed)))
     changed = changed or now
     former = [old[fingerprint] for fingerprint in left]
     data = {**source.data, CA_CRT: _with_former(source.data[CA_CRT], former)}
@@ -136,16 +136,16 @@ def plan_copy(
         if revoked is None:
             return whole  # with a list for one authority, OpenSSL demands one for each
         data[CA_CRL] = _appended(source.data[CA_CRL], [block.as_pem() for block in revoked])
-    if held:
+    if deferred:
         data |= {key: live.data[key] for key in (TLS_CRT, TLS_KEY)}
     if len(left) > MAX_FORMER or sum(len(b64decode(value)) for value in data.values()) > MAX_BYTES:
         return whole
     if not can_be_combined(live.data, source.data):
         return whole
-    return Plan(
+    return CopyPlan(
         _copy(source, data, _Record(changed, left)),
-        in_force=held_until if held else None,
-        due=held_until if held else min(ends[each] for each in left),
+        in_force=deferred_until if deferred else None,
+        due=deferred_until if deferred else min(ends[each] for each in left),
     )
 
 

@@ -3,10 +3,10 @@
 A Space claims its FQDN with everything below it, each of its ``hostnames`` exactly, and each of its ``httpHostnames``,
 exactly or as a wildcard of one label. Two claims overlap if some name is in both. A claim is granted if no grant of
 another Space overlaps it and no older Space waits for an overlapping claim that is free (the receiver of a transfer
-counts as the oldest); from then on neither age nor name of a Space matters. A grant ends when its Space has stopped to
-claim the name and serves it no longer, when both its Space and its namespace are gone, or by a transfer. A transfer
-takes place once. Otherwise whoever may not transfer names could give one up and take it back by an annotation that is
-still there, and two Spaces that list one another would never rest.
+counts as the oldest); from then on neither age nor name of a Space matters. A grant ends when its Space no longer
+claims and no longer serves the name, when Space and namespace are both gone, or by a transfer. A transfer takes effect
+once. Otherwise an old annotation could take a name back, and two Spaces that list each other would transfer it in a
+loop.
 
 The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
 controller may write, with a copy in the Space's status. A grant that is not recorded yet has no effect, except that no
@@ -31,7 +31,7 @@ from decco.frozen import frozen
 from decco.hostnames import canonical, in_zone
 
 
-class Seniority(NamedTuple):
+class ClaimOrder(NamedTuple):
     """Order of the Spaces that wait for a name: the smaller is first."""
 
     created: str
@@ -40,17 +40,17 @@ class Seniority(NamedTuple):
 
 
 @frozen
-class Wanted:
+class Claimed:
     """What one Space claims."""
 
-    seniority: Seniority
+    order: ClaimOrder
     claims: frozenset[Claim]
     transfers: Transfers = field(default_factory=dict)
     """What the Space lists; the permission was checked at admission."""
 
 
 @frozen
-class Verdict:
+class SpaceClaims:
     """The claims of one Space."""
 
     granted: frozenset[Claim] = frozenset()
@@ -69,18 +69,18 @@ class Verdict:
         return Claims(granted, lost, pending)
 
 
-def wanted(space: SpaceFacts) -> Wanted:
+def claimed(space: SpaceFacts) -> Claimed:
     """What a Space claims. The FQDN covers those of its ``hostnames`` and ``httpHostnames`` that are below it."""
     fqdn = space.fqdn
     listed = (*space.spec.hostnames, *(each.name for each in space.spec.http_hostnames))
     further = {name for name in map(canonical, listed) if not in_zone(name, fqdn)}
     claims = frozenset({f".{fqdn}", *further})
-    return Wanted(Seniority(space.created, space.uid), claims, space.transfers)
+    return Claimed(ClaimOrder(space.created, space.uid), claims, space.transfers)
 
 
 @dataclass(slots=True)
 class _Node:
-    """One label. ``claims`` holds (claim, Space) of the claims that end here, granted or wanted."""
+    """One label. ``claims`` holds (claim, Space) of the claims that end here, granted or claimed."""
 
     children: dict[str, _Node] = field(default_factory=dict)
     claims: set[tuple[Claim, str]] = field(default_factory=set)
@@ -95,7 +95,7 @@ class GrantIndex:
 
     def __init__(self) -> None:
         self._root = _Node()
-        self._wanted: dict[str, Wanted] = {}
+        self._claimed: dict[str, Claimed] = {}
         self._grants: dict[str, dict[Claim, Grant]] = {}
         self._restored: dict[str, Mapping[Claim, Grant]] = {}
         """Space without a record -> the grants that its status lists."""
@@ -103,40 +103,40 @@ class GrantIndex:
         """Spaces whose namespace exists."""
         self._transferred: dict[str, Transfers] = {}
 
-    def want(self, space: str, wanted: Wanted | None) -> frozenset[str]:
-        """Set what a Space claims; None if it is gone. Returns the other Spaces whose verdict has changed."""
-        old = self._wanted.get(space)
-        if old == wanted:
+    def set_claims(self, space: str, claimed: Claimed | None) -> frozenset[str]:
+        """Set what a Space claims; None if it is gone. Returns the other Spaces whose claims have changed."""
+        old = self._claimed.get(space)
+        if old == claimed:
             return frozenset()
-        before = self._verdicts(space, wanted.claims if wanted is not None else frozenset())
-        if wanted is None:
-            self._wanted.pop(space, None)
+        before = self._claims_of_others(space, claimed.claims if claimed is not None else frozenset())
+        if claimed is None:
+            self._claimed.pop(space, None)
             self._restored.pop(space, None)
             # Without a Space, only what the namespace records counts.
             self._grants[space] = {claim: each for claim, each in self._of(space).items() if each.recorded}
         else:
-            self._wanted[space] = wanted
+            self._claimed[space] = claimed
         self._index(space, old.claims if old is not None else frozenset())
         self._forget(space)
         return self._changed(before)
 
     def record(self, space: str, record: Record | None) -> frozenset[str]:
-        """Set what the namespace of this name records; None if it is gone. Returns the other Spaces whose verdict has
+        """Set what the namespace of this name records; None if it is gone. Returns the other Spaces whose claims have
         changed.
 
         While its Space exists, a grant stays without a record: the namespace was deleted or altered by mistake, and is
-        written again. But what the Space has stopped to claim is not recorded any more because a controller gave it up,
-        this one or the one that leads.
+        written again. A grant that the Space no longer claims and that the record no longer has was released by a
+        controller, so it is dropped.
         """
         (self._recorded.add if record is not None else self._recorded.discard)(space)
         if record is not None:
             self._restored.pop(space, None)
         old, moved = self._of(space), self._transferred.get(space, {})
-        transferred = record.transferred if record is not None else moved if space in self._wanted else {}
+        transferred = record.transferred if record is not None else moved if space in self._claimed else {}
         kept = {
             claim: replace(grant, recorded=False)
             for claim, grant in old.items()
-            if space in self._wanted and not grant.released and (record is None or self._wants(space, claim))
+            if space in self._claimed and not grant.released and (record is None or self._claims_name(space, claim))
         }
         found = kept | {
             claim: replace(grant, recorded=True, released=claim in old and old[claim].released)
@@ -144,7 +144,7 @@ class GrantIndex:
         }
         if (found, transferred) == (old, moved):
             return frozenset()
-        before = self._verdicts(space, found)
+        before = self._claims_of_others(space, found)
         self._grants[space] = found
         self._transferred[space] = transferred
         self._index(space, frozenset(old))
@@ -154,8 +154,8 @@ class GrantIndex:
     def restore(self, space: str, grants: Mapping[Claim, Grant], transfers: Transfers) -> None:
         """Take what the status of a Space lists, which counts only if there is no namespace with a record.
 
-        ``transfers`` is what the Space lists. If it has had names before, they count as done: without the record
-        nobody knows, and a transfer of former times must not take a name away.
+        ``transfers`` is what the Space lists. If it has had names before, they count as done: without the record it is
+        unknown whether they took place, and an old transfer must not take a name away.
         """
         if space in self._recorded:
             return
@@ -166,24 +166,24 @@ class GrantIndex:
 
     def acquire(self, space: str, now: str, generation: int) -> frozenset[Claim]:
         """Grant the Space what it claims and what is free. Returns what was granted now; it has to be recorded."""
-        wanted = self._wanted.get(space)
-        if wanted is None:
+        claimed = self._claimed.get(space)
+        if claimed is None:
             return frozenset()
         grants = self._grants[space] = dict(self._of(space))
         self._restored.pop(space, None)
-        for claim in wanted.claims & grants.keys():
+        for claim in claimed.claims & grants.keys():
             if grants[claim].released and self._receiver(space, claim) is None:
-                grants[claim] = replace(grants[claim], released=False)  # wanted again before it was given up
-        new = {claim for claim in wanted.claims - grants.keys() if self._blocker(space, claim) is None}
+                grants[claim] = replace(grants[claim], released=False)  # claimed again before it was released
+        new = {claim for claim in claimed.claims - grants.keys() if self._blocker(space, claim) is None}
         for claim in new:
             grants[claim] = Grant(now, generation)
         moved = self._transferred.get(space, {})
         self._transferred[space] = {
             name: holder
-            for name, holder in wanted.transfers.items()
+            for name, holder in claimed.transfers.items()
             if moved.get(name) == holder
             or any(
-                claim in wanted.claims and claim in grants and self._blocker(space, claim) is None
+                claim in claimed.claims and claim in grants and self._blocker(space, claim) is None
                 for claim in (name, f".{name}")
             )
         }
@@ -194,10 +194,10 @@ class GrantIndex:
         return frozenset(
             claim
             for claim, grant in self._of(space).items()
-            if not grant.released and (not self._wants(space, claim) or self._receiver(space, claim) is not None)
+            if not grant.released and (not self._claims_name(space, claim) or self._receiver(space, claim) is not None)
         )
 
-    def unwanted(self, space: str) -> frozenset[Claim]:
+    def unclaimed(self, space: str) -> frozenset[Claim]:
         """The recorded grants that the Space no longer claims, and that are not being transferred."""
         return frozenset(
             claim
@@ -224,16 +224,18 @@ class GrantIndex:
         }
 
     def transferred(self, space: str) -> Transfers:
-        """The transfers to a Space that took place, and that are to be recorded until it lists them no more."""
+        """The transfers to a Space that took place, and that are to be recorded until the Space no longer lists
+        them.
+        """
         return self._transferred.get(space, {})
 
-    def verdict(self, space: str) -> Verdict:
+    def claims_of(self, space: str) -> SpaceClaims:
         """What the Space has, and to whom it lost the rest. Empty for a Space that is not known."""
-        wanted = self._wanted.get(space)
-        if wanted is None:
-            return Verdict()
+        claimed = self._claimed.get(space)
+        if claimed is None:
+            return SpaceClaims()
         granted, pending, lost = set(), set(), {}
-        for claim in sorted(wanted.claims):
+        for claim in sorted(claimed.claims):
             grant = self._of(space).get(claim)
             blocker = self._receiver(space, claim) or self._blocker(space, claim)
             if blocker is not None:
@@ -242,7 +244,7 @@ class GrantIndex:
                 granted.add(claim)
             else:
                 pending.add(claim)
-        return Verdict(frozenset(granted), frozenset(pending), lost)
+        return SpaceClaims(frozenset(granted), frozenset(pending), lost)
 
     def owner_of(self, name: str) -> str | None:
         """The Space that has been granted this name; None if there is none."""
@@ -259,9 +261,9 @@ class GrantIndex:
         grants = self._grants.get(space, {})
         return {**self._restored[space], **grants} if space in self._restored else grants
 
-    def _wants(self, space: str, claim: Claim) -> bool:
-        wanted = self._wanted.get(space)
-        return wanted is not None and claim in wanted.claims
+    def _claims_name(self, space: str, claim: Claim) -> bool:
+        claimed = self._claimed.get(space)
+        return claimed is not None and claim in claimed.claims
 
     def _blocker(self, space: str, claim: Claim) -> str | None:
         """The Space because of which this one cannot have the claim; None if it has it, or may be granted it.
@@ -281,12 +283,12 @@ class GrantIndex:
         if holders or mine is not None:
             return min(holders)[1] if holders else None
         receivers = self._receivers([(claim, space), *others])
-        first = space not in receivers, self._wanted[space].seniority
+        first = space not in receivers, self._claimed[space].order
         waiting = [
             (place, other)
             for theirs, other in others
-            if self._wants(other, theirs)
-            and (place := (other not in receivers, self._wanted[other].seniority)) < first
+            if self._claims_name(other, theirs)
+            and (place := (other not in receivers, self._claimed[other].order)) < first
             and self._gives_up(other, theirs) != space
             and all(third == other or blocking not in self._of(third) for blocking, third in self._overlapping(theirs))
         ]
@@ -297,43 +299,44 @@ class GrantIndex:
         return self._gives_up(space, claim) if claim in self._of(space) else None
 
     def _receivers(self, claims: list[tuple[Claim, str]]) -> set[str]:
-        """The Spaces to which one of these claims is being transferred. They are first in line when it is given up:
-        otherwise an older Space would be granted it, perhaps the former holder, which would have to give it up again.
+        """The Spaces to which one of these claims is being transferred. They come before all other claimants when it is
+        released: otherwise an older Space would be granted it, perhaps the former holder, which would have to give it
+        up again.
         """
-        if not any(each in self._wanted and self._wanted[each].transfers for _, each in claims):
+        if not any(each in self._claimed and self._claimed[each].transfers for _, each in claims):
             return set()
-        found = {self._gives_up(space, claim) for claim, space in claims if self._wants(space, claim)}
+        found = {self._gives_up(space, claim) for claim, space in claims if self._claims_name(space, claim)}
         return {each for each in found if each is not None}
 
     def _gives_up(self, space: str, claim: Claim) -> str | None:
         for theirs, other in self._overlapping(claim):
-            if other != space and self._wants(other, theirs):
+            if other != space and self._claims_name(other, theirs):
                 name = theirs.removeprefix(".")
-                if space == self._wanted[other].transfers.get(name) != self.transferred(other).get(name):
+                if space == self._claimed[other].transfers.get(name) != self.transferred(other).get(name):
                     return other
         return None
 
-    def _verdicts(self, space: str, further: Iterable[Claim]) -> dict[str, Verdict]:
+    def _claims_of_others(self, space: str, further: Iterable[Claim]) -> dict[str, SpaceClaims]:
         """Of the other Spaces whose claims overlap a claim or grant of this one, or one of ``further``."""
-        wanted = self._wanted.get(space)
-        claims = {*self._of(space), *further, *(wanted.claims if wanted is not None else ())}
+        claimed = self._claimed.get(space)
+        claims = {*self._of(space), *further, *(claimed.claims if claimed is not None else ())}
         others = {other for claim in claims for _, other in self._overlapping(claim) if other != space}
-        return {other: self.verdict(other) for other in others}
+        return {other: self.claims_of(other) for other in others}
 
-    def _changed(self, before: Mapping[str, Verdict]) -> frozenset[str]:
-        return frozenset(space for space, verdict in before.items() if self.verdict(space) != verdict)
+    def _changed(self, before: Mapping[str, SpaceClaims]) -> frozenset[str]:
+        return frozenset(space for space, claims in before.items() if self.claims_of(space) != claims)
 
     def _forget(self, space: str) -> None:
         """Keep nothing of a Space that is gone and whose namespace records nothing."""
-        if space not in self._wanted and not self._of(space):
+        if space not in self._claimed and not self._of(space):
             self._grants.pop(space, None)
             if space not in self._recorded:
                 self._transferred.pop(space, None)
 
     def _index(self, space: str, former: frozenset[Claim]) -> None:
         """Bring the tree up to date for a Space; ``former`` are claims that it may have lost."""
-        wanted = self._wanted.get(space)
-        now = self._of(space).keys() | (wanted.claims if wanted is not None else frozenset())
+        claimed = self._claimed.get(space)
+        now = self._of(space).keys() | (claimed.claims if claimed is not None else frozenset())
         for claim in former - now:
             self._discard(claim, space)
         for claim in now:

@@ -1,9 +1,9 @@
 """What a pause does not keep: names that the Space has lost, and ports that are open to a former project.
 
-A pause keeps what decco made as it is. It must not keep more than the owner may have: otherwise whoever pauses an
-object keeps a port open to clients that its Space has left, or a name published that is another's. So of a paused
-object decco closes these things, and opens, adds and repairs nothing. Everything here follows from the live objects,
-because an edit of the spec is to have no effect before the pause ends.
+A pause keeps what decco made as it is. It must not keep more than the owner may have: otherwise an author could pause
+an object to keep a port open to clients of a project that the Space has left, or a name published that is another's. So
+of a paused object decco closes these things, and opens, adds and repairs nothing. Everything here follows from the live
+objects, because an edit of the spec is to have no effect before the pause ends.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _IDENTITY = frozenset({"name", "namespace", "labels", "ownerReferences"})
 
 def lost_claims(index: GrantIndex, space: SpaceFacts) -> frozenset[Claim]:
     """The claims whose names may not be served now. What was removed from the spec of a paused Space is its own."""
-    lost = frozenset(index.verdict(space.name).lost)
+    lost = frozenset(index.claims_of(space.name).lost)
     return lost if space.paused else lost | index.leaving(space.name)
 
 
 def lost_names(index: GrantIndex, space: SpaceFacts, published: Iterable[str]) -> frozenset[str]:
     """Those of an object's names that its Space does not have."""
-    verdict, lost = index.verdict(space.name), lost_claims(index, space)
-    own = (verdict.granted | verdict.pending | index.grants(space.name).keys()) - lost
+    claims, lost = index.claims_of(space.name), lost_claims(index, space)
+    own = (claims.granted | claims.pending | index.grants(space.name).keys()) - lost
     return frozenset(name for name in map(canonical, published) if not any(_covers(claim, name) for claim in own))
 
 

@@ -69,7 +69,7 @@ class MeshView:
     monitors_outside: tuple[str, ...] = ()
     accounts: tuple[Account, ...] = ()
     """Of the names in allowedClients of the App, those that stand for a service account."""
-    guarded: bool = True
+    has_policies: bool = True
     """Whether the policies of the mesh for the App are in place: its tunnel is closed to other namespaces before."""
 
 

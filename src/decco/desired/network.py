@@ -100,7 +100,7 @@ def _ports(inputs: AppInputs, resolved: ResolvedApp, *, monitoring: bool) -> lis
     """
     tunnel = meshes()[inputs.mesh.name].tunnel_port if inputs.mesh.name else None
     ports = open_ports(resolved, monitoring=monitoring, tunnel=tunnel)
-    if tunnel is not None and inputs.mesh.guarded:
+    if tunnel is not None and inputs.mesh.has_policies:
         plain = not monitoring and bool(plain_ports(resolved, tunnel=tunnel))
         ports += [tunnel] if ports or plain else []
     return [{"protocol": "TCP", "port": port} for port in ports]

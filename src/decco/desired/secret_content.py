@@ -6,7 +6,7 @@ here, and a problem in ``secrets.py``.
 
 The content is untrusted: ``inspect`` accepts any bytes and does not raise. It runs in the event loop, so its cost must
 not depend on the content: no RSA key is checked for primality, and sizes have limits. Messages never contain a part of
-the content, but for the dotted number of an extension. Import this file where it is used: cryptography takes 7.5 MB,
+the content, except the dotted number of an extension. Import this file where it is used: cryptography takes 7.5 MB,
 which a cluster without shared Secrets need not spend.
 """
 

@@ -31,7 +31,7 @@ ReadSecret = Callable[[str], Awaitable[Mapping[str, bytes] | None]]
 
 
 @frozen
-class Outside:
+class ProviderEnvironment:
     """What providers need from the rest of decco."""
 
     secrets: Secrets = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Outside:
 def make_dns(
     settings: DnsSettings,
     cluster_id: str,
-    outside: Outside,
+    environment: ProviderEnvironment,
     observe: Observe,
     *,
     dry_run: bool = False,
@@ -54,7 +54,7 @@ def make_dns(
 ) -> Dns:
     """Make the service of all providers. Raises ConfigError for credentials that are missing or cannot be read."""
     stacks = [
-        stack(refreshing(one, outside, may_write), one, cluster_id, observe, dry_run=dry_run)
+        stack(refreshing(one, environment, may_write), one, cluster_id, observe, dry_run=dry_run)
         for one in settings.providers
     ]
     return Dns(stacks, cluster_id, settings)
@@ -77,27 +77,31 @@ def stack(
     return Cache(PlanGuard(Bisect(calls), cluster_id))
 
 
-def make_provider(settings: ProviderSettings, outside: Outside) -> Provider:
-    return _make(settings, read_credentials(settings, outside.secrets), outside)
+def make_provider(settings: ProviderSettings, environment: ProviderEnvironment) -> Provider:
+    return _make(settings, read_credentials(settings, environment.secrets), environment)
 
 
-def _make(settings: ProviderSettings, credentials: Credentials, outside: Outside) -> Provider:
-    objects = outside.objects.get(settings.kind) if settings.kind is not None else None
-    made: Provider = providers.client(settings.type).make(settings, Context(credentials, outside.namespace, objects))
+def _make(settings: ProviderSettings, credentials: Credentials, environment: ProviderEnvironment) -> Provider:
+    objects = environment.objects.get(settings.kind) if settings.kind is not None else None
+    made: Provider = providers.client(settings.type).make(
+        settings, Context(credentials, environment.namespace, objects)
+    )
     return made
 
 
-def refreshing(settings: ProviderSettings, outside: Outside, may_write: Callable[[], bool] = lambda: True) -> Provider:
+def refreshing(
+    settings: ProviderSettings, environment: ProviderEnvironment, may_write: Callable[[], bool] = lambda: True
+) -> Provider:
     """Make the provider so that it is made again when its credentials have changed, wherever they come from."""
-    known = read_credentials(settings, outside.secrets)
+    known = read_credentials(settings, environment.secrets)
     # The platform's credentials cannot be compared, so each refusal may mean that they have changed.
     comparable = settings.secret_name is not None or not settings.platform_credentials
 
     async def make() -> Provider | None:
         nonlocal known
-        secrets = outside.secrets
-        if settings.secret_name is not None and outside.read_secret is not None:
-            content = await outside.read_secret(settings.secret_name)
+        secrets = environment.secrets
+        if settings.secret_name is not None and environment.read_secret is not None:
+            content = await environment.read_secret(settings.secret_name)
             if content is None:
                 return None
             secrets = {settings.secret_name: content}
@@ -105,8 +109,8 @@ def refreshing(settings: ProviderSettings, outside: Outside, may_write: Callable
         now = await asyncio.to_thread(read_credentials, settings, secrets)
         if now == known and comparable:
             return None
-        made = await asyncio.to_thread(_make, settings, now, outside)
+        made = await asyncio.to_thread(_make, settings, now, environment)
         known = now
         return LeaderGate(made, may_write)
 
-    return CredentialRefresh(LeaderGate(_make(settings, known, outside), may_write), make)
+    return CredentialRefresh(LeaderGate(_make(settings, known, environment), may_write), make)

@@ -127,7 +127,7 @@ def part(
 ) -> Member:
     """What this cluster is to state of a name: ``new`` has its addresses. A name keeps its last addresses.
 
-    ``fails``: whether they do not answer, None if that is not known, see ``WantedRecord.standby``; ``may_cover``:
+    ``fails``: whether they do not answer, None if that is not known, see ``DesiredRecord.standby``; ``may_cover``:
     whether a cluster that stands by may add them, since it has, or no active one has had any for some time. An active
     one whose addresses are the last states that they fail, and one that leaves states that: it calls those that stand
     by.

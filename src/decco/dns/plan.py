@@ -41,7 +41,7 @@ from decco.dns import federation
 from decco.dns.errors import DnsError, InvalidRecord, RecordConflict
 from decco.dns.federation import Member
 from decco.dns.provider import Change
-from decco.dns.records import CNAME, RecordSet, Role, WantedRecord, address_sets
+from decco.dns.records import CNAME, DesiredRecord, RecordSet, Role, address_sets
 from decco.dns.registry import Current, Owner, ownership_set, shared_set
 from decco.frozen import frozen
 from decco.hostnames import in_zone
@@ -102,7 +102,7 @@ class Rules:
         uid = self.uid_of(now)
         return uid is not None and uid not in self.alive
 
-    def adopts(self, now: Current, record: WantedRecord) -> bool:
+    def adopts(self, now: Current, record: DesiredRecord) -> bool:
         """Whether a live owner may take the name over from one that does not exist."""
         allowed = self.adopt and (record.restored or self.unproven)
         return self.is_orphan(now) and (allowed or self.uid_of(now) in self.ended)
@@ -113,19 +113,19 @@ class Rules:
 
 
 def plan(
-    zone: str, current: Mapping[str, Current], wanted: Mapping[str, Mapping[str, WantedRecord]], rules: Rules
+    zone: str, current: Mapping[str, Current], desired_records: Mapping[str, Mapping[str, DesiredRecord]], rules: Rules
 ) -> Plan:
-    """Compare ``current`` with ``wanted`` for every name in either.
+    """Compare ``current`` with ``desired_records`` for every name in either.
 
-    ``wanted`` maps a name to its desired records by the UID of the owner; the inner mapping is empty for a name that is
-    not desired. A name of ``wanted`` that is missing in ``current`` is absent from the zone.
+    ``desired_records`` maps a name to its desired records by the UID of the owner; the inner mapping is empty for a
+    name that is not desired. A name of ``desired_records`` that is missing in ``current`` is absent from the zone.
     """
     changes: list[Change] = []
     problems: dict[tuple[str, str], DnsError] = {}
     orphans: list[str] = []
-    for name in sorted(current.keys() | wanted.keys()):
+    for name in sorted(current.keys() | desired_records.keys()):
         now = current.get(name) or Current(name)
-        desired = wanted.get(name) or {}
+        desired = desired_records.get(name) or {}
         uid = _chosen(rules.uid_of(now), desired)
         for other in desired:
             if other != uid:
@@ -164,14 +164,14 @@ def _withdrawal(zone: str, now: Current, rules: Rules) -> Change:
     return Change(now.name, now.ownership[0].name, (*now.addresses, *now.ownership), after)
 
 
-def _chosen(holder: str | None, desired: Mapping[str, WantedRecord]) -> str | None:
+def _chosen(holder: str | None, desired: Mapping[str, DesiredRecord]) -> str | None:
     """The owner that gets a name: the one in the ownership record, if it desires the name, or the first by UID."""
     if not desired:
         return None
     return holder if holder in desired else min(desired)
 
 
-def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: Rules) -> Change | None:
+def _transition(zone: str, now: Current, record: DesiredRecord, uid: str, rules: Rules) -> Change | None:
     """The change from ``now`` to the desired record; raises RecordConflict or InvalidRecord."""
     name, ttl = now.name, rules.ttl if record.ttl is None else record.ttl
     if not in_zone(name, zone):
@@ -214,7 +214,7 @@ def _transition(zone: str, now: Current, record: WantedRecord, uid: str, rules: 
 
 
 def _shared(
-    zone: str, now: Current, record: WantedRecord, uid: str, rules: Rules, ttl: int, sets: tuple[RecordSet, ...]
+    zone: str, now: Current, record: DesiredRecord, uid: str, rules: Rules, ttl: int, sets: tuple[RecordSet, ...]
 ) -> Change | None:
     """The change of this cluster's own part of a name that the clusters of a federation serve."""
     mine, others = rules.member(now), rules.others(now)
@@ -267,7 +267,7 @@ def _not_of_federation(now: Current, rules: Rules) -> str:
     )
 
 
-def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules, record: WantedRecord) -> None:
+def _check_free(now: Current, rivals: tuple[RecordSet, ...], rules: Rules, record: DesiredRecord) -> None:
     """Raise RecordConflict unless the name is ours, or has neither ``rivals`` nor an ownership record."""
     if rules.owns(now) or rules.adopts(now, record) or not (rivals or now.ownership):
         return

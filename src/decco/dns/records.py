@@ -109,7 +109,7 @@ class Role(StrEnum):
 
 
 @frozen
-class WantedRecord:
+class DesiredRecord:
     """A desired record: one name of an owner and its targets.
 
     ``targets`` are addresses, host names, or both; empty means that the edge has no address at the moment: published

@@ -16,7 +16,7 @@ from decco.backoff import Backoff
 from decco.dns.errors import REASON_NO_ADDRESS, REASON_OTHERS, REASON_PENDING, DnsError, InvalidRecord, ZoneNotFound
 from decco.dns.plan import Plan, Rules
 from decco.dns.provider import Provider
-from decco.dns.records import Role, WantedRecord, normalise
+from decco.dns.records import DesiredRecord, Role, normalise
 from decco.dns.registry import Current
 from decco.dns.settings import DnsSettings
 from decco.dns.unconfirmed import SETTLE_SECONDS, UnconfirmedChanges
@@ -55,7 +55,7 @@ class OwnerState:
 
 @dataclass(slots=True)
 class _Owner:
-    wanted: dict[str, WantedRecord] = field(default_factory=dict)
+    desired: dict[str, DesiredRecord] = field(default_factory=dict)
     """By name."""
     former: set[str] = field(default_factory=set)
     """All names that a zone has, or may have, for the owner."""
@@ -85,14 +85,14 @@ class Dns:
         self._ownerless: set[str] = set()
         """Owners that are gone although their names are not."""
         self._callbacks: list[Callable[[str], None]] = []
-        alone = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused, self._ended)
-        together = replace(alone, federation=settings.federation.id or "")
+        own_rules = Rules(cluster_id, settings.ttl, self._owners.keys(), settings.adopt, self._paused, self._ended)
+        federation_rules = replace(own_rules, federation=settings.federation.id or "")
         self._queues: dict[str, list[ZoneQueue]] = {}
         for provider in providers:
             shared = Backoff(settings.retry_base_seconds, settings.retry_max_seconds)
             for zone in provider.zone_names:
                 unconfirmed = UnconfirmedChanges(settle)
-                rules = together if provider.shared else alone
+                rules = federation_rules if provider.shared else own_rules
                 queue = ZoneQueue(zone, provider, rules, settings, shared, unconfirmed, self._notify)
                 self._queues.setdefault(zone, []).append(queue)
 
@@ -122,19 +122,19 @@ class Dns:
             return False
         return True
 
-    def ensure(self, owner_uid: str, wanted: Iterable[WantedRecord]) -> OwnerState:
+    def ensure(self, owner_uid: str, desired: Iterable[DesiredRecord]) -> OwnerState:
         """Set all desired records of an owner; names that are no longer included are withdrawn. Returns the state."""
-        new: dict[str, WantedRecord] = {}
+        new: dict[str, DesiredRecord] = {}
         refused: list[DnsProblem] = []
-        known = self._owners[owner_uid].wanted if owner_uid in self._owners else {}
-        for record in wanted:
+        known = self._owners[owner_uid].desired if owner_uid in self._owners else {}
+        for record in desired:
             try:
                 name = self._publishable(record.name)
             except DnsError as error:
                 refused.append(DnsProblem(record.name, error.reason, str(error)))
                 continue
             # What is published is neither created nor taken any more: whether it may be is no work for the zone.
-            held = [name in queue.holds(owner_uid) for queue in self._of(name)]
+            held = [name in queue.owned_by(owner_uid) for queue in self._of(name)]
             accept = known[name].accept if name in known and all(held) else record.accept
             new[name] = replace(record, name=name, create=record.create or any(held), accept=accept)
         if new:
@@ -155,26 +155,26 @@ class Dns:
         return self._set(owner_uid, {}, (), former)
 
     def _set(
-        self, uid: str, new: dict[str, WantedRecord], refused: tuple[DnsProblem, ...], former: Iterable[str]
+        self, uid: str, new: dict[str, DesiredRecord], refused: tuple[DnsProblem, ...], former: Iterable[str]
     ) -> OwnerState:
         first, resumed = uid not in self._owners, uid in self._paused
         if new:
             self._ended.pop(uid, None)  # a restore of etcd has brought it back
         self._paused.pop(uid, None)
         owner = self._owners.setdefault(uid, _Owner())
-        old, owner.wanted, owner.refused = owner.wanted, new, refused
+        old, owner.desired, owner.refused = owner.desired, new, refused
         owner.former.update(former)
         changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
         for name in changed:
             for queue in self._of(name):
-                queue.want(uid, name, new.get(name))
+                queue.set_desired(uid, name, new.get(name))
         if resumed:  # its names may have been changed during the pause
             for name in new.keys() - changed:
                 for queue in self._of(name):
                     queue.enqueue([name])
         if first or resumed:
             for queue in self._all():
-                queue.enqueue(queue.holds(uid))
+                queue.enqueue(queue.owned_by(uid))
         owner.shown = self.state(uid)
         return owner.shown
 
@@ -193,13 +193,13 @@ class Dns:
         owner = self._owners.setdefault(owner_uid, _Owner())
         owner.former.update(new)
         for name in new:
-            owner.wanted.pop(name, None)
+            owner.desired.pop(name, None)
             for queue in self._of(name):
-                queue.want(owner_uid, name, None)
+                queue.set_desired(owner_uid, name, None)
 
     def ended(self, owner_uid: str) -> None:
         """The owner is gone. What it may have left, because another client removed its finalizer, is withdrawn. A name
-        that it abandoned is free for the next owner that wants it.
+        that it abandoned is free for the next owner that desires it.
         """
         self._ended[owner_uid] = None
         if len(self._ended) > MOST_ENDED:
@@ -214,10 +214,10 @@ class Dns:
     def state(self, owner_uid: str) -> OwnerState:
         """The last known state of the owner's names; an unknown owner has no names and no problems."""
         owner = self._owners.get(owner_uid, _Owner())
-        found = [self._problem(name, record, owner_uid) for name, record in owner.wanted.items()]
+        found = [self._problem(name, record, owner_uid) for name, record in owner.desired.items()]
         problems = [*owner.refused, *(problem for problem in found if problem is not None)]
-        published = frozenset[str]().union(*(queue.holds(owner_uid) for queue in self._all()))
-        standing_by = frozenset(name for name in published if any(q.stands_by(name) for q in self._of(name)))
+        published = frozenset[str]().union(*(queue.owned_by(owner_uid) for queue in self._all()))
+        standing_by = frozenset(name for name in published if any(q.is_standby(name) for q in self._of(name)))
         return OwnerState(tuple(sorted(problems, key=lambda p: p.name)), published, standing_by)
 
     def published(self, owner_uid: str) -> dict[str, str]:
@@ -227,29 +227,36 @@ class Dns:
         owner = self._owners.get(owner_uid, _Owner())
         state = self.state(owner_uid)
         held = state.published - state.standing_by
-        found = {name: zone_of(name, self._queues) for name, record in owner.wanted.items() if record.targets}
+        found = {name: zone_of(name, self._queues) for name, record in owner.desired.items() if record.targets}
         return {name: zone for name, zone in found.items() if zone is not None and name in held}
 
     def gone(self, owner_uid: str) -> bool:
         """Whether the owner wants no name, and all zones, when last read, had none of it."""
-        return self.absent(owner_uid) and not self._owners.get(owner_uid, _Owner()).wanted
+        return self.absent(owner_uid) and not self._owners.get(owner_uid, _Owner()).desired
 
     def absent(self, owner_uid: str) -> bool:
         """Whether all zones, when last read, had no name of this owner."""
         owner = self._owners.get(owner_uid, _Owner())
         for queue in self._concerned(owner):
             names = {name for name in owner.former if zone_of(name, self._queues) == queue.zone_name}
-            if not queue.synced or queue.holds(owner_uid) or queue.open(names) or queue.has_unconfirmed(names):
+            if (
+                not queue.synced
+                or queue.owned_by(owner_uid)
+                or queue.in_progress(names)
+                or queue.has_unconfirmed(names)
+            ):
                 return False
         return True
 
-    def obstacles(self, owner_uid: str) -> tuple[DnsProblem, ...]:
+    def blocking_problems(self, owner_uid: str) -> tuple[DnsProblem, ...]:
         """Why a released owner is not gone yet: the zones that have, or may have, a name of it."""
         found: dict[str, DnsProblem] = {}
         owner = self._owners.get(owner_uid, _Owner())
         for queue in self._concerned(owner):
             zone, trouble = queue.zone_name, queue.trouble
-            if trouble is not None and (queue.holds(owner_uid) or not queue.synced or queue.open(owner.former)):
+            if trouble is not None and (
+                queue.owned_by(owner_uid) or not queue.synced or queue.in_progress(owner.former)
+            ):
                 found[zone] = DnsProblem(zone, trouble.reason, str(trouble))
             elif queue.has_unconfirmed(owner.former):
                 found[zone] = DnsProblem(
@@ -262,7 +269,7 @@ class Dns:
 
     def forget(self, owner_uid: str) -> None:
         """Remove all state of an owner, after it is gone."""
-        if owner_uid in self._owners and self._owners[owner_uid].wanted:
+        if owner_uid in self._owners and self._owners[owner_uid].desired:
             self.ensure(owner_uid, ())
         self._releasing.discard(owner_uid)
         self._ownerless.discard(owner_uid)
@@ -340,12 +347,12 @@ class Dns:
             )
         return name
 
-    def _problem(self, name: str, record: WantedRecord, uid: str) -> DnsProblem | None:
+    def _problem(self, name: str, record: DesiredRecord, uid: str) -> DnsProblem | None:
         queues = self._of(name)
         for queue in queues:
             if (error := queue.problem(name, uid)) is not None:
                 return DnsProblem(name, error.reason, "; ".join(filter(None, (str(error), error.advice))))
-        published = all(name in queue.holds(uid) for queue in queues)
+        published = all(name in queue.owned_by(uid) for queue in queues)
         if record.role is Role.LEAVING:
             if not published:
                 return None
@@ -365,7 +372,7 @@ class Dns:
             )
         if not published and not record.create:
             return DnsProblem(name, REASON_PENDING, f"{name} is published when the edge answers for it")
-        if not published or any(queue.open((name,)) for queue in queues):
+        if not published or any(queue.in_progress((name,)) for queue in queues):
             return DnsProblem(name, REASON_PENDING, f"{name} is being published")
         return None
 

@@ -15,10 +15,10 @@ from dataclasses import replace
 from decco.backoff import Backoff
 from decco.dns.contested import ContestedNames
 from decco.dns.errors import DnsError, InvalidRecord, ProviderUnreachable, RecordConflict, ZoneNotFound
-from decco.dns.held import HeldNames
+from decco.dns.owned_names import OwnedNames
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Outcome, Provider, Zone
-from decco.dns.records import WantedRecord
+from decco.dns.records import DesiredRecord
 from decco.dns.registry import Current, fold, ownership_name
 from decco.dns.settings import DnsSettings
 from decco.dns.unconfirmed import UnconfirmedChanges
@@ -49,7 +49,7 @@ class ZoneQueue:
         """Whether the whole zone has been read at least once."""
         self.trouble: DnsError | None = None
         """The error of the last reconcile, if it failed."""
-        self._desired: dict[str, dict[str, WantedRecord]] = {}
+        self._desired: dict[str, dict[str, DesiredRecord]] = {}
         """Name -> UID of the owner -> desired record."""
         self._rules = rules
         self._settings = settings
@@ -64,16 +64,16 @@ class ZoneQueue:
         self._compared_at = float("-inf")
         self._work = asyncio.Event()
         self._problems: dict[tuple[str, str], DnsError] = {}
-        self._held = HeldNames(rules)
+        self._owned_names = OwnedNames(rules)
         self._uncovered = Uncovered(settings.federation.withdraw_seconds)
-        self._twice: set[str] = set()
+        self._conflicted: set[str] = set()
         """Names with a conflict that may only be due to a stale cache; a second conflict is reported."""
         self._contested = ContestedNames()
         self._unconfirmed = unconfirmed
 
     # Called by the service
 
-    def want(self, uid: str, name: str, record: WantedRecord | None) -> None:
+    def set_desired(self, uid: str, name: str, record: DesiredRecord | None) -> None:
         """Set the desired record of an owner at a name, None for no record, and enqueue the name."""
         owners = self._desired.setdefault(name, {})
         if record is None:
@@ -89,17 +89,17 @@ class ZoneQueue:
         """Reconcile these names, as if for the first time."""
         for name in names:
             self._enqueue(name)
-            self._twice.discard(name)
+            self._conflicted.discard(name)
 
-    def holds(self, uid: str) -> frozenset[str]:
+    def owned_by(self, uid: str) -> frozenset[str]:
         """Names that belonged to this owner when the zone was last read."""
-        return self._held.of(uid)
+        return self._owned_names.of(uid)
 
-    def stands_by(self, name: str) -> bool:
+    def is_standby(self, name: str) -> bool:
         """Whether other clusters serve the name, and this one has added no address to it."""
-        return self._held.stands_by(name)
+        return self._owned_names.is_standby(name)
 
-    def open(self, names: Collection[str]) -> bool:
+    def in_progress(self, names: Collection[str]) -> bool:
         """Whether any of the names is enqueued or in progress."""
         return any(name in self._due or name in self._busy for name in names)
 
@@ -250,7 +250,7 @@ class ZoneQueue:
                             self.provider.outdated(zone, (name, record))
                 current = fold(await self.provider.records(zone, asked), zone.name)
                 for name in names:
-                    self._held.note(name, current.get(name))
+                    self._owned_names.note(name, current.get(name))
         except BaseException:
             self._due |= names
             raise
@@ -268,21 +268,21 @@ class ZoneQueue:
 
     def _ours(self) -> set[str]:
         """Names that belong to existing objects of this cluster by their ownership records."""
-        return self._held.of_any(self._rules.alive)
+        return self._owned_names.of_any(self._rules.alive)
 
     def _plan(self, current: Mapping[str, Current], names: Collection[str]) -> Plan:
         # Other names that are not desired are left out, so that the cost of the plan depends on our names only.
         ours = {name: now for name, now in current.items() if name in names or self._rules.is_orphan(now)}
-        wanted = {name: self._desired.get(name, {}) for name in names}
-        uncovered = self._uncovered.seen(current, wanted, self._rules, asyncio.get_running_loop().time())
-        return plan(self.zone_name, ours, wanted, replace(self._rules, uncovered=uncovered))
+        desired_records = {name: self._desired.get(name, {}) for name in names}
+        uncovered = self._uncovered.seen(current, desired_records, self._rules, asyncio.get_running_loop().time())
+        return plan(self.zone_name, ours, desired_records, replace(self._rules, uncovered=uncovered))
 
     async def _send(self, zone: Zone, names: set[str], result: Plan) -> None:
         changing = {change.name for change in result.changes}
         self._busy |= changing
         touched: set[str] = set()
         for name in names - changing:
-            self._twice.discard(name)
+            self._conflicted.discard(name)
             touched |= self._settle(name, result.problems)
         left: Sequence[Change] = result.changes
         try:
@@ -312,16 +312,16 @@ class ZoneQueue:
         if isinstance(outcome, ProviderUnreachable) and outcome.uncertain:
             self._unconfirmed.add((change,))
         if outcome is None:
-            former = self._held.owner_of(name)
+            former = self._owned_names.owner_of(name)
             now = fold(change.after, self.zone_name).get(name)
-            self._held.note(name, now)
+            self._owned_names.note(name, now)
             self._unconfirmed.seen(now or Current(name))
-            self._twice.discard(name)
+            self._conflicted.discard(name)
             return self._settle(name, problems) | ({former} if former else set())
         desired = self._desired.get(name, {})
-        if isinstance(outcome, RecordConflict) and name not in self._twice:
+        if isinstance(outcome, RecordConflict) and name not in self._conflicted:
             # The cache was stale: it reads this name again, and the plan decides on the result.
-            self._twice.add(name)
+            self._conflicted.add(name)
             self._enqueue(name)
             return set()
         if not isinstance(outcome, InvalidRecord):
@@ -348,9 +348,9 @@ class ZoneQueue:
     # Ownership in the zone
 
     def _learn(self, current: Mapping[str, Current]) -> None:
-        self._held.clear()
+        self._owned_names.clear()
         for name, now in current.items():
-            self._held.note(name, now)
+            self._owned_names.note(name, now)
         if not self.synced:
             self.synced = True
             # Owners may wait for the result that the zone has none of their names.
@@ -383,6 +383,6 @@ class ZoneQueue:
             log.info("dns zone works again", provider=self.provider.name, zone=self.zone_name)
             self.trouble = None
             self._changed({uid for owners in self._desired.values() for uid in owners})
-        if not self._twice:
+        if not self._conflicted:
             self._own.reset()
         self._shared.reset()

@@ -33,11 +33,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from decco.frozen import frozen
+from decco.kube.bounded_map import BoundedMap
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
-from decco.kube.entry import Entry, guarded, read_entry
+from decco.kube.entry import Entry, managed_content, read_entry
 from decco.kube.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound, NotListed
 from decco.kube.identity import Foreign, is_ours, owner_remains, restores_owner
-from decco.kube.latest import Latest
 from decco.kube.prune import Pruner, Remover
 from decco.kube.repair_backoff import RepairBackoff
 from decco.kube.store import Store
@@ -81,10 +81,10 @@ class Applier:
     ) -> None:
         self._client = client
         self._stores = stores
-        self._repair_backoff = RepairBackoff(clock, self._is_cached, self._isolates)
+        self._repair_backoff = RepairBackoff(clock, self._is_cached, self._has_short_pauses)
         self.pruner = Pruner(client, stores, self._repair_backoff)
-        self._foreign: Latest[tuple[Resource, Key], bool] = Latest()
-        self._unmarked: Latest[str, str] = Latest()
+        self._foreign: BoundedMap[tuple[Resource, Key], bool] = BoundedMap()
+        self._unmarked: BoundedMap[str, str] = BoundedMap()
         """UID -> hash of what was written last, of objects that admission does not leave the annotation."""
 
     async def ensure(self, resource: Resource, desired: Obj) -> Applied:
@@ -117,7 +117,7 @@ class Applier:
         entry = self._stores[resource].get(key)
         return None if entry is None else (entry.uid, entry.content, entry.meta, entry.deleting)
 
-    async def look(self, resource: Resource, key: Key) -> Obj | None:
+    async def read_live(self, resource: Resource, key: Key) -> Obj | None:
         """The object as it is in the cluster, also if the cache does not have it; None if it does not exist."""
         try:
             return await self._client.get(resource, key)
@@ -142,19 +142,19 @@ class Applier:
         store = self._stores.get(resource)
         return store is not None and store.get(key) is not None
 
-    def _isolates(self, resource: Resource) -> bool:
+    def _has_short_pauses(self, resource: Resource) -> bool:
         store = self._stores.get(resource)
-        return store is not None and store.shape.isolates
+        return store is not None and store.shape.short_repair_backoff
 
     def is_foreign(self, resource: Resource, key: Key) -> bool:
         """Whether another owner's object had this name when decco tried to write its own."""
         return (resource, key) in self._foreign
 
     async def _create(self, store: Store, desired: Obj) -> Applied:
-        resource, key, wanted = store.resource, key_of(desired), hash_of(desired)
-        again = self._repair_backoff.is_made(resource, key, wanted)
+        resource, key, desired_hash = store.resource, key_of(desired), hash_of(desired)
+        again = self._repair_backoff.is_repeat(resource, key, desired_hash)
         if again:
-            await self._repair_backoff.brake(resource, key, self._client.get)
+            await self._repair_backoff.raise_if_paused(resource, key, self._client.get)
         if (resource, key) not in self._foreign:
             try:
                 made = await self._client.create(resource, to_wire(desired), strict=True)
@@ -163,7 +163,7 @@ class Applier:
             else:
                 if again:
                     self._repair_backoff.repaired(resource, key)
-                return Applied(Result.CREATED, self._settle(store, store.read(made), wanted), repaired=again)
+                return Applied(Result.CREATED, self._settle(store, store.read(made), desired_hash), repaired=again)
         try:
             live = await self._client.get(resource, key)
         except NotFound:
@@ -189,24 +189,24 @@ class Applier:
         shape = store.shape
         if entry.deleting and not (shape.kept_while_deleting and _is_held(entry)):
             return Applied(Result.WAITING, entry)
-        wanted = hash_of(desired)
+        desired_hash = hash_of(desired)
         known = store.settled.get(entry.uid)
-        if known == (entry.content, entry.meta) and wanted in (entry.written, self._unmarked.get(entry.uid)):
+        if known == (entry.content, entry.meta) and desired_hash in (entry.written, self._unmarked.get(entry.uid)):
             return Applied(unchanged, entry)
         if live is None:
             if entry.partial:
                 return await self._read_again(store, entry, desired)
             live = entry.obj()
-        if entry.written != wanted and must_be_replaced(live, desired, shape):
+        if entry.written != desired_hash and must_be_replaced(live, desired, shape):
             return await self._replace(store, entry, desired)
         body = rebuild(live, desired, shape)
         intact = known[0] == entry.content if known else not altered(live, desired, entry.foreign, shape)
         if intact and same_meta(live, body):
-            return Applied(unchanged, self._settle(store, entry, wanted))
-        is_repair = entry.written == wanted  # the desired state is unchanged
+            return Applied(unchanged, self._settle(store, entry, desired_hash))
+        is_repair = entry.written == desired_hash  # the desired state is unchanged
         if is_repair:
-            await self._repair_backoff.brake(store.resource, entry.key, self._client.get)
-        unsure = known is None and entry.written in (wanted, "")
+            await self._repair_backoff.raise_if_paused(store.resource, entry.key, self._client.get)
+        unsure = known is None and entry.written in (desired_hash, "")
         applied = await self._write(store, entry, desired, live, body, by_admission=unsure)
         if not is_repair or applied.result in (Result.WAITING, Result.UNCHANGED):
             return applied
@@ -220,10 +220,10 @@ class Applier:
 
         ``by_admission``: the difference may come from admission, which a dry run shows.
         """
-        wanted = hash_of(desired)
+        desired_hash = hash_of(desired)
         try:
             if by_admission and await self._is_admitted_as(store, live, body):
-                return Applied(Result.UNCHANGED, self._settle(store, entry, wanted))
+                return Applied(Result.UNCHANGED, self._settle(store, entry, desired_hash))
             if restores_owner(live, desired) and not await owner_remains(self._client, desired):
                 return Applied(Result.WAITING, entry)  # the event of the owner's deletion starts the next reconcile
             updated = await self._client.replace(store.resource, body, strict=True)
@@ -233,7 +233,7 @@ class Applier:
             if not (entry.deleting or (store.shape.recreate and error.immutable)):
                 raise
             return await self._replace(store, entry, desired)
-        return Applied(Result.UPDATED, self._settle(store, store.read(updated), wanted))
+        return Applied(Result.UPDATED, self._settle(store, store.read(updated), desired_hash))
 
     async def _not_found(self, store: Store, entry: Entry, desired: Obj, error: NotFound) -> Applied:
         """A write got 404. A webhook can refuse with it too: then the object is still there, and no event follows."""
@@ -308,21 +308,21 @@ class Applier:
             return Applied(Result.DELETED, entry)  # a finalizer keeps the old one
         return Applied(Result.UPDATED, self._settle(store, store.read(made), hash_of(desired)))
 
-    def _settle(self, store: Store, made: Entry, wanted: str) -> Entry | None:
+    def _settle(self, store: Store, made: Entry, desired_hash: str) -> Entry | None:
         """Stores ``made`` as the server's result of decco's last write; returns the store's current entry.
 
         That may be newer (a controller has already reacted to the write) or nothing (the object is gone again).
         """
-        store.take(made, own=True)
-        self._repair_backoff.wrote(store.resource, made.key, wanted)
+        store.apply_if_newer(made, own=True)
+        self._repair_backoff.wrote(store.resource, made.key, desired_hash)
         entry = store.get(made.key)
         if entry is not None and entry.uid == made.uid:
             store.settled[made.uid] = (made.content, made.meta)
-            if made.written != wanted:
-                self._remember_unmarked(store, made, wanted)
+            if made.written != desired_hash:
+                self._remember_unmarked(store, made, desired_hash)
         return entry
 
-    def _remember_unmarked(self, store: Store, made: Entry, wanted: str) -> None:
+    def _remember_unmarked(self, store: Store, made: Entry, desired_hash: str) -> None:
         """Admission removed or changed the hash; without this the object would be written in each reconcile."""
         if made.uid not in self._unmarked:
             log.warning(
@@ -331,12 +331,12 @@ class Applier:
                 key=str(made.key),
                 annotation=ANNOTATION_HASH,
             )
-        self._unmarked[made.uid] = wanted
+        self._unmarked[made.uid] = desired_hash
 
 
 def _same(live: Obj, answer: Obj, store: Store) -> bool:
     """Whether the two have the same labels, annotations, owners and content; unmanaged fields are left out."""
-    return same_meta(live, answer) and guarded(live, store.shape) == guarded(answer, store.shape)
+    return same_meta(live, answer) and managed_content(live, store.shape) == managed_content(answer, store.shape)
 
 
 def _is_held(entry: Entry) -> bool:

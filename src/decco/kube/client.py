@@ -165,9 +165,9 @@ class Client:
         """GET of any path that answers with a JSON object: discovery, /version."""
         return _decode(await self._transport.call("GET", "", path), "")
 
-    async def ask(self, resource: Resource, question: Obj) -> Obj:
-        """POST of a kind that is answered and not stored (access reviews); returns the answer with its ``status``."""
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, **question}
+    async def create_review(self, resource: Resource, review: Obj) -> Obj:
+        """POST of an access review, which is answered and not stored; returns it with its ``status``."""
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, **review}
         return _decode(await self._transport.call("POST", str(resource), resource.path(), _body(body)), "")
 
     # Writing
@@ -249,7 +249,7 @@ class Client:
         except NotFound:
             return
         except Conflict as error:
-            if not _deletion_is_moot(error):
+            if not _is_gone_or_replaced(error):
                 raise
 
     async def _write(
@@ -374,7 +374,7 @@ def _next_limit(size: int, limit: int, page_bytes: int, count: int) -> int:
     return max(1, min(limit, 2 * size, fitting))
 
 
-def _deletion_is_moot(error: Conflict) -> bool:
+def _is_gone_or_replaced(error: Conflict) -> bool:
     """Whether a refused DELETE has nothing left to do: the name has another UID now, or the namespace is being deleted.
     The server reports it only in the message: BeforeDelete of k8s.io/apiserver/pkg/registry/rest/delete.go,
     Preconditions.Check of k8s.io/apiserver/pkg/storage/interfaces.go, and the namespaces' own storage.

@@ -28,17 +28,10 @@ K = TypeVar("K")
 
 
 class Action(NamedTuple):
-    """When to reconcile the key again without an event: in ``seconds``, or never (None)."""
+    """When to reconcile the key again without an event."""
 
-    seconds: float | None = None
-
-    @classmethod
-    def done(cls) -> Action:
-        return cls(None)
-
-    @classmethod
-    def requeue_after(cls, seconds: float) -> Action:
-        return cls(seconds)
+    requeue_after: float | None = None
+    """Seconds; None: not without an event."""
 
 
 class Postponed(DeccoError):
@@ -114,9 +107,9 @@ class Controller(Generic[K]):
             self.queue.forget(key)
             if self._reported.pop(key, None) is not None:
                 log.info("reconcile works again", controller=self.name, key=str(key))
-            if action.seconds is not None:
+            if action.requeue_after is not None:
                 result = "requeue"
-                self.queue.add_after(key, action.seconds)
+                self.queue.add_after(key, action.requeue_after)
         if self._observer is not None:
             self._observer.reconciled(self.name, result, loop.time() - started)
 

@@ -12,8 +12,8 @@ from decco.kube.entry import (
     Shape,
     content_of,
     digest,
-    guarded,
     listed_keys,
+    managed_content,
     unmanaged,
     with_listed,
     with_value,
@@ -170,7 +170,7 @@ def altered(live: Obj, desired: Obj, foreign: tuple[Path, ...], shape: Shape) ->
     Values are compared whatever the managedFields state: a writer may use decco's name as its field manager. What the
     server makes of a value (``server_values.py``) is no difference.
     """
-    ours, theirs = guarded(desired, shape), guarded(live, shape)
+    ours, theirs = managed_content(desired, shape), managed_content(live, shape)
     if shape.mutable is not None:
         ours = {**{path[0]: {} for path in shape.mutable}, **ours}  # decco may have written none of these fields
     for path in foreign:

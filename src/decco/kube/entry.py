@@ -73,7 +73,7 @@ class Shape:
     watched: bool = True
     """Whether an informer follows the kind. If not, the store has what requests returned, without the confidential
     content once it is no longer needed."""
-    isolates: bool = False
+    short_repair_backoff: bool = False
     """Whether it keeps clients out: while another writer alters it again and again, its repairs pause for seconds
     only."""
     most_bytes: int = 0
@@ -98,7 +98,7 @@ class Entry:
     written: str
     """The hash annotation: digest of the desired object that decco wrote last, "" if none."""
     content: bytes
-    """Digest of the part that decco repairs, see ``guarded``."""
+    """Digest of the part that decco repairs, see ``managed_content``."""
     meta: bytes
     """Digest of labels, annotations, owner references and finalizers."""
     foreign: tuple[Path, ...]
@@ -188,7 +188,7 @@ def content_of(obj: Obj) -> Obj:
     return {name: value for name, value in obj.items() if name not in _NOT_CONTENT}
 
 
-def guarded(obj: Obj, shape: Shape) -> Obj:
+def managed_content(obj: Obj, shape: Shape) -> Obj:
     """The part of the content that decco repairs when others change it: without unmanaged and immutable fields, but
     with its own keys of unmanaged maps.
     """
@@ -305,7 +305,7 @@ def read_entry(obj: Obj, shape: Shape) -> Entry:
     content = meta_digest = b""
     foreign: tuple[Path, ...] = ()
     if shape.digests and (owner_uid or labelled_owner is not None or not stub):
-        content = digest(guarded(obj, shape))
+        content = digest(managed_content(obj, shape))
         meta_digest = digest([meta.get("labels"), annotations, owners, meta.get("finalizers")])
         foreign = foreign_paths(managed or [])
     facts: Any = None

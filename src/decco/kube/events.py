@@ -18,9 +18,9 @@ from time import monotonic, time_ns
 from typing import Final, Literal, NamedTuple
 
 from decco.backoff import exponential
-from decco.kube.budget import Budget, Budgets
 from decco.kube.client import Client
 from decco.kube.errors import AlreadyExists, KubeError, ServerError, TooManyRequests, Unreachable
+from decco.kube.token_bucket import TokenBucket, TokenBuckets
 from decco.log import get_logger
 from decco.objects import EVENTS, Key, Obj
 from decco.text import printable
@@ -108,10 +108,10 @@ class Recorder:
         """Events in the queue by Space."""
         self._series: OrderedDict[_Identity, _Series] = OrderedDict()
         self._unsent: dict[_Identity, _Series] = {}
-        self._budgets: Budgets[tuple[str, Key]] = Budgets(BURST, REFILL_SECONDS, MAX_REMEMBERED)
-        self._of_spaces: Budgets[str] = Budgets(SPACE_BURST, SPACE_SECONDS, MAX_REMEMBERED)
+        self._budgets: TokenBuckets[tuple[str, Key]] = TokenBuckets(BURST, REFILL_SECONDS, MAX_REMEMBERED)
+        self._of_spaces: TokenBuckets[str] = TokenBuckets(SPACE_BURST, SPACE_SECONDS, MAX_REMEMBERED)
         """Many objects of one Space together: they share the queue and the API server with all others."""
-        self._minor_events = Budget(MINOR_EVENTS_BURST, MINOR_EVENTS_SECONDS, clock())
+        self._minor_events = TokenBucket(MINOR_EVENTS_BURST, MINOR_EVENTS_SECONDS, clock())
 
     def may_send_minor_event(self) -> bool:
         """Whether one more minor event may be sent now; a call takes one token."""

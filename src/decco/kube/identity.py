@@ -1,4 +1,4 @@
-"""Whose a live object is: decco's for the owner that the desired one names, or somebody else's."""
+"""Decides whether a live object belongs to the owner of the desired object."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def is_there(client: Reader, resource: Resource, key: Key, uid: str) -> bo
     """Whether an object for which a write got 404 exists all the same.
 
     Usually it was deleted a moment ago, and the watch reports that. A webhook can refuse with 404 too: then no event
-    follows, and who takes the answer for a deletion never tries again.
+    follows, and a caller that treats the answer as a deletion would never try again.
     """
     try:
         found = await client.get(resource, key)

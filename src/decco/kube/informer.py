@@ -65,7 +65,7 @@ class Informer:
         without notice.
         """
         listing: dict[Key, Entry] = {}
-        store, breather = self.store, Breather()
+        store, yielder = self.store, Yielder()
         async with aclosing(self._source()) as events:
             async for event in events:
                 if self._observer is not None and not isinstance(event, w.Init):  # that is our request, not an answer
@@ -73,7 +73,7 @@ class Informer:
                 match event:
                     case w.Apply(obj=obj):
                         if (entry := self._read(obj)) is not None:
-                            store.take(entry, own=False)
+                            store.apply_if_newer(entry, own=False)
                     case w.Delete(obj=obj):
                         store.remove(key_of(obj), uid_of(obj), int(obj["metadata"]["resourceVersion"]))
                     case w.Init():
@@ -85,8 +85,8 @@ class Informer:
                             listing[entry.key] = entry
                             self._count(entry)
                     case w.InitDone(resource_version=version):
-                        for _ in store.swapping(listing, int(version or 0)):
-                            await breather.breathe()
+                        for _ in store.replace_stepwise(listing, int(version or 0)):
+                            await yielder.yield_if_due()
                         listing = {}
                         if self.synced.is_set():
                             self.on_relist()
@@ -96,7 +96,7 @@ class Informer:
                         continue
                 if self._observer is not None:
                     self._observer.cache_objects(self.name, len(store))
-                await breather.breathe()
+                await yielder.yield_if_due()
         raise RuntimeError(f"the watch of {self.name} has ended")
 
     def failed(self, error: Exception) -> None:
@@ -126,14 +126,14 @@ class Informer:
             return None
 
 
-class Breather:
+class Yielder:
     """Lets the event loop's other tasks run whenever a long computation has blocked it for SLICE_SECONDS."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._since = clock()
 
-    async def breathe(self) -> None:
+    async def yield_if_due(self) -> None:
         """To be awaited after each step; returns at once most of the time."""
         if self._clock() - self._since < SLICE_SECONDS:
             return

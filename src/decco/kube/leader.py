@@ -71,7 +71,7 @@ class Leader:
         election = _Election(self, asyncio.get_running_loop())
         thread = threading.Thread(target=election.main, name="leader-election", daemon=True)
         thread.start()
-        beat = asyncio.create_task(election.live())
+        beat = asyncio.create_task(election.send_heartbeats())
         try:
             while await self._session(election, work):
                 pass
@@ -137,8 +137,8 @@ class _Election:
         """Wait until it no longer leads."""
         await self._lost.wait()
 
-    async def live(self) -> None:
-        """Send the event loop's heartbeat."""
+    async def send_heartbeats(self) -> None:
+        """Send the event loop's heartbeats."""
         while True:
             self._beat = monotonic()
             await asyncio.sleep(BEAT_SECONDS)
@@ -177,21 +177,21 @@ class _Election:
         async with await self._leader.connect() as client:
             lease = Lease(client, self._leader.key, self._leader.identity, self._times)
             stopping = asyncio.ensure_future(self._stopping.wait())
-            standing = asyncio.ensure_future(self._stand(lease))
-            await asyncio.wait({stopping, standing}, return_when=asyncio.FIRST_COMPLETED)
-            if standing.done():
+            candidate = asyncio.ensure_future(self._run_for_leader(lease))
+            await asyncio.wait({stopping, candidate}, return_when=asyncio.FIRST_COMPLETED)
+            if candidate.done():
                 stopping.cancel()
-                await standing  # it ends by an error only
-            standing.cancel()
-            await asyncio.wait({standing})
+                await candidate  # it ends by an error only
+            candidate.cancel()
+            await asyncio.wait({candidate})
             self._fence.settle()
             await lease.release()
 
-    async def _stand(self, lease: Lease) -> None:
+    async def _run_for_leader(self, lease: Lease) -> None:
         """Repeats without end: wait until the Lease is free, take it, lead."""
         while True:
             sent = now()
-            outcome = await lease.hold(self._times.call)
+            outcome = await lease.acquire_or_renew(self._times.call)
             if outcome is Outcome.HELD:
                 await self._lead(lease, sent)
             elif outcome is Outcome.TAKEN:
@@ -214,7 +214,7 @@ class _Election:
             elif monotonic() - self._beat > self._times.dead:
                 reason = "the event loop sends no heartbeat"
             else:
-                outcome = await lease.hold(min(self._times.call, renewed + self._times.renew - sent))
+                outcome = await lease.acquire_or_renew(min(self._times.call, renewed + self._times.renew - sent))
                 if outcome is Outcome.HELD and self._opened(sent):
                     renewed = sent
                 elif outcome is Outcome.TAKEN:

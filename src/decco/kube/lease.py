@@ -87,7 +87,7 @@ class Lease:
         """When the lease of another is over, unless it changes before."""
         self._logged = ""
 
-    async def hold(self, seconds: float) -> Outcome:
+    async def acquire_or_renew(self, seconds: float) -> Outcome:
         """Acquire or renew, within so many seconds."""
         try:
             async with asyncio.timeout(seconds):
@@ -98,7 +98,7 @@ class Lease:
                     outcome = await self._write()
         except (KubeError, TimeoutError) as error:
             self._written = None
-            self._say("lease not written", error)
+            self._log_once("lease not written", error)
             return Outcome.UNKNOWN
         if outcome is Outcome.HELD:
             self._logged = ""
@@ -119,7 +119,7 @@ class Lease:
         except TimeoutError:
             return
         except KubeError as error:
-            self._say("lease cannot be watched, it is polled", error)
+            self._log_once("lease cannot be watched, it is polled", error)
         if now() - opened < self._times.retry:
             await self.pause()
 
@@ -142,7 +142,7 @@ class Lease:
         """Wait before the next try; candidates that began together do not stay together."""
         await asyncio.sleep(self._times.retry * random.uniform(1.0, 1.2))  # noqa: S311 - jitter, no secret
 
-    def _say(self, what: str, error: Exception) -> None:
+    def _log_once(self, what: str, error: Exception) -> None:
         """Logs an error once as a warning and its repetitions at debug: the API server may be unreachable for long."""
         text = str(error) or "time limit"
         if isinstance(error, NotFound):

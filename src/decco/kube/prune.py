@@ -105,9 +105,9 @@ class Pruner:
             return False
         if body is None:
             return False
-        again = self._repair_backoff.is_made(resource, entry.key, _WITHDRAWN)
+        again = self._repair_backoff.is_repeat(resource, entry.key, _WITHDRAWN)
         if again:
-            await self._repair_backoff.brake(resource, entry.key, self._client.get)
+            await self._repair_backoff.raise_if_paused(resource, entry.key, self._client.get)
         try:
             store.put(await self._client.replace(store.resource, body, strict=True), own=True)
         except NotFound:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from decco.backoff import exponential
 from decco.errors import ReconcileError
 from decco.frozen import frozen
+from decco.kube.bounded_map import BoundedMap
 from decco.kube.errors import NotFound
-from decco.kube.latest import Latest
 from decco.kube.ownership import other_managers
 from decco.objects import Key, Obj, Resource
 
@@ -32,7 +32,7 @@ LONGEST_OF_ISOLATION = 5.0
 
 
 @frozen
-class Opponent:
+class OtherWriter:
     """What is known about the other writer."""
 
     managers: tuple[str, ...] = ()
@@ -50,13 +50,13 @@ class DriftConflict(ReconcileError):
         seconds: until the next repair.
     """
 
-    def __init__(self, resource: Resource, key: Key, opponent: Opponent, seconds: float) -> None:
-        what = "deleted" if opponent.deletes else "altered"
+    def __init__(self, resource: Resource, key: Key, other_writer: OtherWriter, seconds: float) -> None:
+        what = "deleted" if other_writer.deletes else "altered"
         super().__init__(
-            f"{resource.kind} {key} is {what} again and again by {', '.join(opponent.managers) or 'somebody'}"
+            f"{resource.kind} {key} is {what} again and again by {', '.join(other_writer.managers) or 'somebody'}"
         )
-        self.managers = opponent.managers
-        self.deletes = opponent.deletes
+        self.managers = other_writer.managers
+        self.deletes = other_writer.deletes
         self.seconds = seconds
 
 
@@ -64,7 +64,7 @@ class DriftConflict(ReconcileError):
 class _Repairs:
     repairs: int
     last: float
-    opponent: Opponent | None = None
+    other_writer: OtherWriter | None = None
     """Determined once in each pause."""
 
 
@@ -75,16 +75,16 @@ class RepairBackoff:
         self,
         clock: Callable[[], float],
         exists: Callable[[Resource, Key], bool],
-        isolates: Callable[[Resource], bool] = lambda _: False,
+        has_short_pauses: Callable[[Resource], bool] = lambda _: False,
     ) -> None:
         """``clock`` in seconds, monotonic. Nothing is kept of objects that do not exist for QUIET_SECONDS.
-        ``isolates``: whether a kind keeps clients out, so that its pauses are short.
+        ``has_short_pauses``: whether a kind keeps clients out, so that its pauses are short.
         """
         self._clock = clock
         self._exists = exists
-        self._isolates = isolates
-        self._known: Latest[tuple[Resource, Key], _Repairs] = Latest()
-        self._made: Latest[tuple[Resource, Key], tuple[str, float]] = Latest()
+        self._has_short_pauses = has_short_pauses
+        self._known: BoundedMap[tuple[Resource, Key], _Repairs] = BoundedMap()
+        self._written: BoundedMap[tuple[Resource, Key], tuple[str, float]] = BoundedMap()
         """Hash of what was written last, and when. To create the same again is a repair; something else is not."""
 
     def pause_left(self, resource: Resource, key: Key) -> float:
@@ -92,11 +92,13 @@ class RepairBackoff:
         known = self._known.get((resource, key))
         if known is None or known.repairs < FREE_REPAIRS:
             return 0.0
-        longest = LONGEST_OF_ISOLATION if self._isolates(resource) else LONGEST_PAUSE
+        longest = LONGEST_OF_ISOLATION if self._has_short_pauses(resource) else LONGEST_PAUSE
         pause = exponential(FIRST_PAUSE, known.repairs - FREE_REPAIRS, longest)
         return max(0.0, known.last + pause - self._clock())
 
-    async def brake(self, resource: Resource, key: Key, get: Callable[[Resource, Key], Awaitable[Obj]]) -> None:
+    async def raise_if_paused(
+        self, resource: Resource, key: Key, get: Callable[[Resource, Key], Awaitable[Obj]]
+    ) -> None:
         """Raises DriftConflict while the object's next repair has to wait. The object is requested once in each pause,
         however often it is altered.
         """
@@ -104,34 +106,34 @@ class RepairBackoff:
         if left == 0:
             return
         known = self._known[resource, key]
-        if known.opponent is None:
+        if known.other_writer is None:
             try:
-                known.opponent = Opponent(other_managers(await get(resource, key)))
+                known.other_writer = OtherWriter(other_managers(await get(resource, key)))
             except NotFound:
-                known.opponent = Opponent(deletes=True)
-        raise DriftConflict(resource, key, known.opponent, left)
+                known.other_writer = OtherWriter(deletes=True)
+        raise DriftConflict(resource, key, known.other_writer, left)
 
-    def is_made(self, resource: Resource, key: Key, wanted: str) -> bool:
+    def is_repeat(self, resource: Resource, key: Key, desired_hash: str) -> bool:
         """Whether decco has written an object with this hash, and has not deleted it since."""
-        known = self._made.get((resource, key))
-        return known is not None and known[0] == wanted
+        known = self._written.get((resource, key))
+        return known is not None and known[0] == desired_hash
 
-    def wrote(self, resource: Resource, key: Key, wanted: str) -> None:
+    def wrote(self, resource: Resource, key: Key, desired_hash: str) -> None:
         """decco has written the object, which carries this hash now."""
         now = self._clock()
-        self._made[resource, key] = wanted, now
+        self._written[resource, key] = desired_hash, now
         for _ in range(2):  # forgets faster than entries are added
-            oldest, (what, at) = next(iter(self._made.items()))
+            oldest, (what, at) = next(iter(self._written.items()))
             if now - at <= QUIET_SECONDS:
                 break
             if self._exists(*oldest):
-                self._made[oldest] = what, now
+                self._written[oldest] = what, now
             else:
-                del self._made[oldest]
+                del self._written[oldest]
 
     def deleted(self, resource: Resource, key: Key) -> None:
         """decco itself deleted the object: creating it again is not a repair."""
-        self._made.pop((resource, key), None)
+        self._written.pop((resource, key), None)
 
     def repaired(self, resource: Resource, key: Key) -> None:
         now = self._clock()

@@ -56,7 +56,7 @@ class Tombstones:
         """0 for an object that was not removed, or whose tombstone was dropped."""
         return max(self._now.get(uid, 0), self._before.get(uid, 0))
 
-    def bury(self, uid: str, version: int) -> None:
+    def record(self, uid: str, version: int) -> None:
         """The object was removed at this version."""
         now = self._clock()
         if now - self._began >= TOMBSTONE_SECONDS or len(self._now) >= MOST_TOMBSTONES:
@@ -192,22 +192,22 @@ class Store:
     def put(self, obj: Obj, *, own: bool) -> Entry:
         """Reads the object, applies its entry if it is newer, and returns the entry in any case. Takes ``obj`` over."""
         entry = self.read(obj)
-        self.take(entry, own=own)
+        self.apply_if_newer(entry, own=own)
         return entry
 
-    def take(self, entry: Entry, *, own: bool) -> None:
+    def apply_if_newer(self, entry: Entry, *, own: bool) -> None:
         """Applies the entry, unless the store has the same or a newer version."""
         if entry.version > self._listed:
-            self._move(entry, own=own, initial=False)
+            self._apply(entry, own=own, initial=False)
 
     def remove(self, key: Key, uid: str, version: int) -> None:
         """The object with this UID was removed at this resourceVersion."""
         old = self._entries.get(key)
         if old is not None and old.uid == uid and old.version > version:
             return  # it lost the label that decco watches by, and our own write has put it back since
-        self._bury(uid, version)
+        self._record_deletion(uid, version)
         if old is not None and old.uid == uid:
-            self._take_out(old)
+            self._delete(old)
 
     def mark_deleting(self, key: Key, uid: str) -> None:
         """decco has requested the deletion; its event is still to come."""
@@ -217,7 +217,7 @@ class Store:
             if self._since_list is not None:
                 self._since_list.add(uid)
 
-    def swap_namespace(self, namespace: str, entries: dict[Key, Entry], *, initial: bool) -> None:
+    def replace_namespace(self, namespace: str, entries: dict[Key, Entry], *, initial: bool) -> None:
         """Replaces what the store has of one namespace by what was just read there; for kinds without a watch.
         ``initial``: it is the first read.
         """
@@ -231,7 +231,7 @@ class Store:
         """Takes what a request for one object has just returned, whatever its version; None: it does not exist."""
         old = self._entries.get(key)
         if old is not None and (new is None or old.uid != new.uid):
-            self._bury(old.uid, old.version)
+            self._record_deletion(old.uid, old.version)
         if new is None:
             if old is not None:
                 del self._entries[key]
@@ -240,7 +240,7 @@ class Store:
         elif old is not None and is_same(old, new):
             self._entries[key] = new
         else:
-            self._put_in(old, new, own=True, initial=initial)
+            self._index_and_notify(old, new, own=True, initial=initial)
 
     def strip(self, namespace: str) -> None:
         """Drops the confidential content of the namespace's objects."""
@@ -252,22 +252,22 @@ class Store:
         """A consistent list is about to be requested: what is known now and not in the list no longer exists."""
         self._since_list = set()
 
-    def switch(self, resource: Resource) -> None:
+    def set_api_version(self, resource: Resource) -> None:
         """The kind is followed in another version from now on; what is cached stays until the next list is complete,
         which reads each object again: the same resourceVersion may have another content in another version.
         """
         self.resource = resource
         self._reread = True
 
-    def swap(self, entries: dict[Key, Entry], list_version: int) -> None:
+    def replace_all(self, entries: dict[Key, Entry], list_version: int) -> None:
         """Replaces the store's content by a complete, consistent list, except what decco wrote after it was requested
         (``begin_list``; without that call, except all that is newer than the list).
         """
-        for _ in self.swapping(entries, list_version):
+        for _ in self.replace_stepwise(entries, list_version):
             pass
 
-    def swapping(self, entries: dict[Key, Entry], list_version: int) -> Iterator[None]:
-        """As ``swap``, one object at each step, so that the caller can let others run in between."""
+    def replace_stepwise(self, entries: dict[Key, Entry], list_version: int) -> Iterator[None]:
+        """As ``replace_all``, one object at each step, so that the caller can let others run in between."""
         since = self._since_list
         self._listed = list_version
         if since is not None:
@@ -275,14 +275,14 @@ class Store:
         for key in list(self._entries):
             old = self._entries.get(key)
             if old is not None and key not in entries and not self._is_later(old, list_version):
-                self._bury(old.uid, list_version)
-                self._take_out(old)
+                self._record_deletion(old.uid, list_version)
+                self._delete(old)
             yield
         for entry in entries.values():
             old = self._entries.get(entry.key)
             if old is None or not self._is_later(old, list_version):
                 if old is None or since is None:
-                    self._move(entry, own=False, initial=True)
+                    self._apply(entry, own=False, initial=True)
                 else:
                     self._replace(old, entry)
             yield
@@ -306,10 +306,10 @@ class Store:
             self._entries[new.key] = new
             return
         if old.uid != new.uid:
-            self._bury(old.uid, new.version)
+            self._record_deletion(old.uid, new.version)
         elif new.version <= old.version:
             self.settled.pop(new.uid, None)
-        self._put_in(old, new, initial=True)
+        self._index_and_notify(old, new, initial=True)
 
     def _resettle(self, old: Entry, new: Entry) -> None:
         """Carries what is known of decco's last write over to another version of the kind. Without a write in between
@@ -322,20 +322,20 @@ class Store:
         elif old.content != new.content:
             self.settled.pop(old.uid, None)
 
-    def _move(self, new: Entry, *, own: bool, initial: bool) -> None:
+    def _apply(self, new: Entry, *, own: bool, initial: bool) -> None:
         old = self._entries.get(new.key)
         if self._gone.version(new.uid) >= new.version or (old is not None and old.version >= new.version):
             return
         if own and self._since_list is not None:
             self._since_list.add(new.uid)
         if old is not None and old.uid != new.uid:
-            self._bury(old.uid, new.version)
+            self._record_deletion(old.uid, new.version)
         elif old is not None and old.deleting and not new.deleting:
             # A deletion cannot be undone; this is what others wrote before ours was carried out.
             new = replace(new, deleting=True)
-        self._put_in(old, new, own=own, initial=initial)
+        self._index_and_notify(old, new, own=own, initial=initial)
 
-    def _put_in(self, old: Entry | None, new: Entry, *, own: bool = False, initial: bool) -> None:
+    def _index_and_notify(self, old: Entry | None, new: Entry, *, own: bool = False, initial: bool) -> None:
         if old is not None:
             self._unindex(old)
         self._entries[new.key] = new
@@ -343,7 +343,7 @@ class Store:
             index.setdefault(name, {})[new.key] = None
         self._notify(Change(old, new, own, initial))
 
-    def _take_out(self, old: Entry) -> None:
+    def _delete(self, old: Entry) -> None:
         del self._entries[old.key]
         self._unindex(old)
         self._notify(Change(old, None, own=False))
@@ -365,9 +365,9 @@ class Store:
         if entry.labelled_owner is not None:
             yield self._by_label, entry.labelled_owner
 
-    def _bury(self, uid: str, version: int) -> None:
+    def _record_deletion(self, uid: str, version: int) -> None:
         self.settled.pop(uid, None)
-        self._gone.bury(uid, version)
+        self._gone.record(uid, version)
 
     def _notify(self, change: Change) -> None:
         for subscriber in self._subscribers:

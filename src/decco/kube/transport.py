@@ -49,7 +49,7 @@ from decco.kube.errors import (
     class_of,
     error_of_status,
 )
-from decco.kube.places import Places, group_of
+from decco.kube.fair_semaphore import FairSemaphore, group_of
 from decco.log import get_logger
 from decco.objects import SECRETS
 from decco.text import printable
@@ -64,7 +64,7 @@ seconds. The code is "<error>" without an answer, as in client-go's rest_client_
 CONNECT_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 60.0
 """Idle connections are kept this long: less than the API server's 90 s, so it does not close one during a write."""
-MAX_ASKED_TO_WAIT: Final = 6
+MAX_RETRY_AFTER_WAITS: Final = 6
 """How often one request waits for Retry-After before the caller gets the error."""
 MAX_WAIT_SECONDS: Final = 10.0
 """Longest wait for one Retry-After; a longer value is cut to this."""
@@ -124,7 +124,7 @@ class Transport:
         self._connection = connection
         self._outages = outages
         self._user_agent = user_agent
-        self._places = Places(in_flight)
+        self._slots = FairSemaphore(in_flight)
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT_SECONDS, timeout))
         self._observe: Observer = observe or (lambda *_: None)
         self._may_write = may_write
@@ -173,10 +173,10 @@ class Transport:
             else:
                 if 200 <= answer.response.status < 300:
                     return answer.raw
-                asked = _asked_to_wait(answer.response)
-                if asked is None or waited == MAX_ASKED_TO_WAIT:
+                retry_after = _retry_after_of(answer.response)
+                if retry_after is None or waited == MAX_RETRY_AFTER_WAITS:
                     raise error_of(answer.response.status, answer.response.headers, answer.raw)
-                pause = asked * random.uniform(1.0, 1.25)  # noqa: S311 - jitter, no secret
+                pause = retry_after * random.uniform(1.0, 1.25)  # noqa: S311 - jitter, no secret
                 waited += 1
             await asyncio.sleep(pause)
 
@@ -210,7 +210,7 @@ class Transport:
         except aiohttp.SocketTimeoutError as error:
             raise Unreachable(f"the watch of {resource} was silent for {idle_seconds:g} s", sent=True) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(f"the watch of {resource} was cut: {_words(error)}", sent=True) from error
+            raise Unreachable(f"the watch of {resource} was cut: {_describe(error)}", sent=True) from error
         finally:
             # A watch that is closed early is aborted: a TLS shutdown waits for the server's answer, and an event loop
             # that ends meanwhile leaves the socket open.
@@ -241,7 +241,7 @@ class Transport:
         self, verb: str, resource: str, url: URL, body: bytes | None, timeout: aiohttp.ClientTimeout | None
     ) -> _Answer:
         method = _METHODS.get(verb, verb)
-        async with nullcontext() if verb == "WATCH" else self._places.place(group_of(url.raw_path)):
+        async with nullcontext() if verb == "WATCH" else self._slots.slot(group_of(url.raw_path)):
             session = await self._ready()
             generation = self._generation
             if method != "GET":
@@ -295,11 +295,11 @@ class Transport:
         if isinstance(error, aiohttp.ClientResponseError):
             return Garbled(f"{server} does not speak HTTP as an API server does: {printable(error.message, _EXCERPT)}")
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return Untrusted(f"cannot connect to {server}: {_words(error)}", sent=False)
+            return Untrusted(f"cannot connect to {server}: {_describe(error)}", sent=False)
         if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
             self._outages.count += 1
-            return Unreachable(f"cannot connect to {server}: {_words(error)}", sent=False)
-        return Unreachable(f"no answer from {server}: {_words(error)}", sent=True if answered else None)
+            return Unreachable(f"cannot connect to {server}: {_describe(error)}", sent=False)
+        return Unreachable(f"no answer from {server}: {_describe(error)}", sent=True if answered else None)
 
 
 def _request_class(may_write: Callable[[], None]) -> type[aiohttp.ClientRequest]:
@@ -347,7 +347,7 @@ def excerpt(resource: str, raw: bytes) -> str:
     return printable(raw[: 4 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)
 
 
-def _asked_to_wait(response: aiohttp.ClientResponse) -> float | None:
+def _retry_after_of(response: aiohttp.ClientResponse) -> float | None:
     """Seconds to wait before the same request is sent again, None if the server did not request it."""
     if response.status not in {429, 503}:
         return None
@@ -362,7 +362,7 @@ def _seconds(value: str | None) -> float | None:
     return float(value) if value is not None and value.isascii() and value.isdigit() else None
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """What happened, in few words and without addresses of Python objects."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted: {printable(str(error.certificate_error), 2 * _EXCERPT)}"

@@ -46,7 +46,7 @@ from decco.kube.errors import (
     error_of_status,
 )
 from decco.kube.transport import excerpt
-from decco.kube.watch_troubles import Troubles
+from decco.kube.watch_errors import WatchErrors
 from decco.log import get_logger
 from decco.objects import Obj, Resource
 
@@ -54,7 +54,7 @@ log = get_logger(__name__)
 
 BACKOFF_BASE_SECONDS: Final = 0.2
 BACKOFF_MAX_SECONDS: Final = 30.0
-BACKOFF_UNHEARD_SECONDS: Final = 5.0
+BACKOFF_REFUSED_SECONDS: Final = 5.0
 """Longest pause while connections are refused: a try costs the server nothing, and usually it is available again in
 seconds."""
 HEALTHY_SECONDS: Final = 5.0
@@ -127,7 +127,7 @@ class _Watcher:
     spec: WatchSpec
     idle_seconds: float
     clock: Callable[[], float]
-    heard: float
+    last_line_at: float
     """Time of the last line, or of the last request."""
     opened: float = 0.0
     asked: int = 0
@@ -180,7 +180,7 @@ class _Watcher:
     async def watch(self, version: str) -> AsyncGenerator[WatchEvent, None]:
         """The events of one watch request; returns when the server ends it."""
         spec = self.spec
-        self.opened = self.heard = self.clock()
+        self.opened = self.last_line_at = self.clock()
         self.asked = random.randint(*WATCH_SECONDS)  # noqa: S311 - jitter, no secret
         self.healthy = False
         lines = self.client.watch_lines(
@@ -195,15 +195,15 @@ class _Watcher:
         try:
             async with aclosing(lines):
                 async for line in lines:
-                    self.heard, self.failing_since = self.clock(), None
+                    self.last_line_at, self.failing_since = self.clock(), None
                     event = self._event(line)
                     if event is not None:
                         yield event
             self.failing_since = None
         finally:
-            self._stood()
+            self._note_healthy()
 
-    def _stood(self) -> None:
+    def _note_healthy(self) -> None:
         if self.clock() - self.opened >= min(HEALTHY_SECONDS, self.asked):
             self.healthy = True
 
@@ -220,7 +220,7 @@ class _Watcher:
             if not version:
                 return None
             self._reached(version)
-            self._stood()
+            self._note_healthy()
             return Bookmark(version)
         if not self._usable(obj):
             return None
@@ -249,7 +249,7 @@ class _Watcher:
     def failed(self, error: KubeError) -> None:
         """Decide whether the next request may resume; see the table at the top."""
         if isinstance(error, Unreachable | ServerError):
-            self._was_away(error)
+            self._note_outage(error)
         else:
             self.failing_since = None  # an answer, whatever its content
         match error:
@@ -263,14 +263,14 @@ class _Watcher:
             case ApiError() if not isinstance(error, ServerError) or error.has_cause("ResourceVersionTooLarge"):
                 self.version = None
 
-    def _was_away(self, error: Unreachable | ServerError) -> None:
+    def _note_outage(self, error: Unreachable | ServerError) -> None:
         """During an outage etcd may have been restored: the server accepts a watch from a future version and from one
         of another history, so only a list shows the current state.
         """
         now = self.clock()
         if self.failing_since is None:
-            silent = now - self.heard >= self.idle_seconds
-            self.failing_since = self.heard if silent else now
+            silent = now - self.last_line_at >= self.idle_seconds
+            self.failing_since = self.last_line_at if silent else now
         refused = isinstance(error, Unreachable) and error.sent is False
         if refused or now - self.failing_since >= OUTAGE_SECONDS:
             self.version = None
@@ -306,19 +306,19 @@ async def watch(
     and an expired version. ``idle_seconds`` must be longer than the server's interval of bookmarks, a minute.
     """
     watcher = _Watcher(client, spec, idle_seconds, clock, clock())
-    troubles = Troubles(spec.resource, spec.namespace, on_trouble, clock)
+    watch_errors = WatchErrors(spec.resource, spec.namespace, on_trouble, clock)
     tries = 0
     gone = False
     while True:
         if client.outages.count != watcher.outages:
-            watcher.version = None  # another request has met an outage, which this watch may have slept through
+            watcher.version = None  # another request has met an outage, which this watch may not have noticed
         version = watcher.version
         error: KubeError | None = None
         try:
             async with aclosing(watcher.list() if version is None else watcher.watch(version)) as events:
                 async for event in events:
                     if watcher.healthy:
-                        troubles.over()
+                        watch_errors.recovered()
                     yield event
             if version is None:
                 continue
@@ -326,18 +326,18 @@ async def watch(
             error = caught
             watcher.failed(caught)
         if watcher.healthy:
-            troubles.over()
+            watch_errors.recovered()
         if watcher.healthy or (isinstance(error, Gone) and not gone):
             tries = 0  # an expired version is normal; twice in a row is an error
         gone = isinstance(error, Gone)
         seconds = pause(tries, error)
         tries += 1
-        troubles.ended(error, watcher.healthy, tries, seconds)
+        watch_errors.request_ended(error, watcher.healthy, tries, seconds)
         await sleep(seconds)
 
 
 def pause(tries: int, error: KubeError | None = None) -> float:
     """Seconds before the next request after so many failures; full jitter, so that watchers do not return in step."""
-    unheard = isinstance(error, Unreachable) and error.sent is False
-    most = BACKOFF_UNHEARD_SECONDS if unheard else BACKOFF_MAX_SECONDS
+    refused = isinstance(error, Unreachable) and error.sent is False
+    most = BACKOFF_REFUSED_SECONDS if refused else BACKOFF_MAX_SECONDS
     return random.uniform(0.0, exponential(BACKOFF_BASE_SECONDS, tries, most))  # noqa: S311 - jitter, no secret

@@ -21,7 +21,7 @@ from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
 from decco.backoff import exponential
-from decco.kube.budget import Budgets
+from decco.kube.token_bucket import TokenBuckets
 
 K = TypeVar("K")
 
@@ -36,10 +36,10 @@ CONFLICT_BASE = 0.05
 CONFLICT_MAX = 5.0
 """Longest pause in seconds, so that two writers that undo each other's work do not load the API server."""
 RETRIES_PER_SECOND = 20.0
-"""Retries of failing keys, once they are so many that ``retry_max_of_few`` no longer holds."""
-HASTEN_SECONDS = 20.0
+"""Retries of failing keys, once they are so many that ``retry_max_while_few_fail`` no longer holds."""
+RETRY_SPREAD_SECONDS = 20.0
 """Spread of the retries after one key has succeeded again."""
-_HASTEN_EVERY = 60.0
+_RETRY_ALL_EVERY = 60.0
 _FAILURES_OF_AN_OUTAGE = 3
 
 
@@ -84,25 +84,27 @@ class WorkQueue(Generic[K]):
         group: Callable[[K], str],
         retry_base: float = 0.25,
         retry_max: float = 300.0,
-        retry_max_of_few: float | None = None,
-        most_of_a_group: int | None = None,
-        urgent_of_a_group: tuple[int, float] | None = None,
+        retry_max_while_few_fail: float | None = None,
+        max_per_group: int | None = None,
+        urgent_budget: tuple[int, float] | None = None,
         observer: Observer | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """``retry_max_of_few`` is the longest pause of retries while so few keys fail that it costs little.
+        """``retry_max_while_few_fail`` is the longest pause of retries while so few keys fail that it costs little.
 
-        ``most_of_a_group`` keys of one group are processed at once, and ``urgent_of_a_group`` (so many at once, then
+        ``max_per_group`` keys of one group are processed at once, and ``urgent_budget`` (so many at once, then
         one more every so many seconds) are queued with a priority before LIST; None: no limit.
         """
         self.name = name
         self._group = group
-        self._most_of_a_group = most_of_a_group
-        self._urgent: Budgets[tuple[str, Priority]] | None = Budgets(*urgent_of_a_group) if urgent_of_a_group else None
+        self._max_per_group = max_per_group
+        self._urgent: TokenBuckets[tuple[str, Priority]] | None = (
+            TokenBuckets(*urgent_budget) if urgent_budget else None
+        )
         self._busy: Counter[str] = Counter()
         """Keys of each group that are processed now."""
-        self._retry_max_of_few = retry_max if retry_max_of_few is None else retry_max_of_few
-        self._hastened = float("-inf")
+        self._retry_max_while_few_fail = retry_max if retry_max_while_few_fail is None else retry_max_while_few_fail
+        self._retried_all_at = float("-inf")
         self._retry_base = retry_base
         self._retry_max = retry_max
         self._observer = observer
@@ -133,7 +135,7 @@ class WorkQueue(Generic[K]):
     def oldest(self) -> float:
         """Seconds for which the longest-queued key has been waiting, 0 if none is."""
         now = asyncio.get_running_loop().time()
-        return max((now - place.since for place in self._queued.values()), default=0.0)
+        return max((now - entry.since for entry in self._queued.values()), default=0.0)
 
     def longest_running(self) -> float:
         """Seconds for which the oldest running reconcile has been running, 0 without one."""
@@ -155,13 +157,13 @@ class WorkQueue(Generic[K]):
             if queued is not None:
                 return
         # An overtaken key's old entry stays in the queue and is skipped later.
-        place = _Queued(key, priority, queued.since if queued else asyncio.get_running_loop().time())
-        self._queued[key] = place
-        self._levels[priority].setdefault(self._group(key), deque()).append(place)
+        entry = _Queued(key, priority, queued.since if queued else asyncio.get_running_loop().time())
+        self._queued[key] = entry
+        self._levels[priority].setdefault(self._group(key), deque()).append(entry)
         if queued is None:
             if self._observer is not None:
                 self._observer.queue_added(self.name, len(self._queued))
-            self._wake()
+            self._notify_getter()
 
     def _may_be_urgent(self, group: str, priority: Priority) -> bool:
         """Whether the group's budget for this priority has another key; takes it."""
@@ -210,18 +212,18 @@ class WorkQueue(Generic[K]):
         """The key's failures and conflicts are over."""
         self._conflicts.pop(key, None)
         if self._failures.pop(key, 0) >= _FAILURES_OF_AN_OUTAGE:
-            self._hasten()
+            self._retry_all_soon()
 
     def _longest_pause(self) -> float:
-        return min(self._retry_max, max(self._retry_max_of_few, len(self._failures) / RETRIES_PER_SECOND))
+        return min(self._retry_max, max(self._retry_max_while_few_fail, len(self._failures) / RETRIES_PER_SECOND))
 
-    def _hasten(self) -> None:
+    def _retry_all_soon(self) -> None:
         """Retries all failing keys soon, spread over a while: the cause may have ended for all of them."""
         now = asyncio.get_running_loop().time()
-        if now - self._hastened < _HASTEN_EVERY or not self._failures:
+        if now - self._retried_all_at < _RETRY_ALL_EVERY or not self._failures:
             return
-        self._hastened = now
-        spread = min(HASTEN_SECONDS, len(self._failures) / 500)
+        self._retried_all_at = now
+        spread = min(RETRY_SPREAD_SECONDS, len(self._failures) / 500)
         for key in self._failures:
             if key in self._later:  # its retry; a key that is queued or at work needs none
                 self.add_after(key, spread * self._jitter())
@@ -240,8 +242,8 @@ class WorkQueue(Generic[K]):
                 await getter
             except asyncio.CancelledError:
                 if getter.done() and not getter.cancelled():
-                    self._wake()  # this getter was woken; wake the next one
-                elif getter in self._getters:  # another task may have woken it between the cancellation and here
+                    self._notify_getter()  # this getter was notified; notify the next one
+                elif getter in self._getters:  # another task may have notified it between the cancellation and here
                     self._getters.remove(getter)
                 raise
 
@@ -257,8 +259,8 @@ class WorkQueue(Generic[K]):
         again = self._again.pop(key, None)
         if again is not None:
             self.add(key, again)
-        if self._most_of_a_group is not None and self._queued:
-            self._wake()  # this group may have another worker now
+        if self._max_per_group is not None and self._queued:
+            self._notify_getter()  # this group may have another worker now
 
     def close(self) -> None:
         """Neither returns nor accepts keys from now on, and drops the waiting ones; waiting ``get`` calls raise
@@ -289,36 +291,36 @@ class WorkQueue(Generic[K]):
         least_urgent = self._served % _SHARE_OF_LEAST_URGENT == _SHARE_OF_LEAST_URGENT - 1
         for level in reversed(self._levels) if least_urgent else self._levels:
             while (group := self._next_group(level)) is not None:
-                places = level[group]
-                place = places.popleft()
-                if not places:
+                entries = level[group]
+                entry = entries.popleft()
+                if not entries:
                     del level[group]
-                if self._queued.get(place.key) is not place:
+                if self._queued.get(entry.key) is not entry:
                     continue  # an outdated entry, not served for its group
-                if places:
+                if entries:
                     level.move_to_end(group)
-                del self._queued[place.key]
-                self._start(place, group)
-                return place.key
+                del self._queued[entry.key]
+                self._start(entry, group)
+                return entry.key
         return None
 
     def _next_group(self, level: OrderedDict[str, deque[_Queued[K]]]) -> str | None:
         """The group whose turn it is, of those that may have another worker."""
-        most = self._most_of_a_group
+        most = self._max_per_group
         return next((group for group in level if most is None or self._busy[group] < most), None)
 
-    def _start(self, place: _Queued[K], group: str) -> None:
+    def _start(self, entry: _Queued[K], group: str) -> None:
         now = asyncio.get_running_loop().time()
         self._served += 1
-        self._processing[place.key] = now
+        self._processing[entry.key] = now
         self._busy[group] += 1
-        pending = self._later.pop(place.key, None)
+        pending = self._later.pop(entry.key, None)
         if pending is not None:
             pending.cancel()
         if self._observer is not None:
-            self._observer.queue_taken(self.name, len(self._queued), now - place.since)
+            self._observer.queue_taken(self.name, len(self._queued), now - entry.since)
 
-    def _wake(self) -> None:
+    def _notify_getter(self) -> None:
         while self._getters:
             getter = self._getters.popleft()
             if not getter.done():

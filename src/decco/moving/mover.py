@@ -58,8 +58,8 @@ class Mover:
             await self._copy(secret)
         space = found.target
         if space is None:
-            wanted = Move(source=source.id)
-            space = await target.client.create(SPACES, created_again(found.source, **{f"{GROUP}/move": wanted.text()}))
+            move = Move(source=source.id)
+            space = await target.client.create(SPACES, created_again(found.source, **{f"{GROUP}/move": move.text()}))
             self._say(f"Space {name} created in {target}")
         await self._wait(f"the namespace in {target}", lambda: self._has_namespace(target))
         existing = {app["metadata"]["name"] for app in await target.apps(name)}

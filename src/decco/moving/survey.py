@@ -67,13 +67,15 @@ async def survey(name: str, source: Side, target: Side) -> Survey:
     secrets: list[Obj] = []
     obstacles = [finding async for finding in _obstacles(here, there, source, target)]
     obstacles += [_obstacle(text) for text in not_placed(here, apps, source.id, target.id)]
-    for wanted in sorted(_named(here, apps)):
-        found = await source.find(SECRETS, Key(source.settings.namespace, wanted))
+    for secret_name in sorted(_named(here, apps)):
+        found = await source.find(SECRETS, Key(source.settings.namespace, secret_name))
         if found is not None:
             secrets.append(found)
             obstacles += [finding async for finding in _secret_obstacles(found, target)]
-        elif await source.find(SECRETS, Key(name, wanted)) is None:
-            obstacles.append(_obstacle(f"Secret {wanted} does not exist in {source}: create it, or do not name it"))
+        elif await source.find(SECRETS, Key(name, secret_name)) is None:
+            obstacles.append(
+                _obstacle(f"Secret {secret_name} does not exist in {source}: create it, or do not name it")
+            )
     stays = [finding async for finding in left_behind(name, source)]
     return Survey(here, there, apps, secrets, obstacles, stays, data=await has_data(name, source))
 
@@ -196,7 +198,7 @@ def secret_for(secret: Obj, target: Side) -> Obj:
 
 async def _may(side: Side, verb: str, group: str, resource: str, name: str, namespace: str) -> bool:
     attributes = {"verb": verb, "group": group, "resource": resource, "name": name, "namespace": namespace}
-    answer = await side.client.ask(SELF_ACCESS, {"spec": {"resourceAttributes": attributes}})
+    answer = await side.client.create_review(SELF_ACCESS, {"spec": {"resourceAttributes": attributes}})
     return bool((answer.get("status") or {}).get("allowed"))
 
 

@@ -11,7 +11,7 @@ import select
 from collections.abc import Callable
 
 PAUSE_SECONDS = 0.02
-"""From one look at the sockets to the next, while there are any."""
+"""Interval between two polls of the sockets, while there are any."""
 
 
 class Gathered:
@@ -20,27 +20,27 @@ class Gathered:
     def __init__(self) -> None:
         self._poll = select.epoll()
         self._events: dict[int, Callable[[], None]] = {}
-        self._looking = False
+        self._scheduled = False
 
     def add(self, fd: int, event: Callable[[], None]) -> None:
         """Calls ``event`` after the socket has become writable, and after something has arrived: it reads all of it."""
         self._poll.register(fd, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
         self._events[fd] = event
-        if not self._looking:
-            self._looking = True
-            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._look)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._poll_sockets)
 
     def remove(self, fd: int) -> None:
         """To be called before the socket is closed."""
         if self._events.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
-    def _look(self) -> None:
+    def _poll_sockets(self) -> None:
         try:
             for fd, _ in self._poll.poll(0):
                 if (event := self._events.get(fd)) is not None:
                     event()
         finally:  # a defect in one probe does not end all others
-            self._looking = bool(self._events)
-            if self._looking:
-                asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._look)
+            self._scheduled = bool(self._events)
+            if self._scheduled:
+                asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._poll_sockets)

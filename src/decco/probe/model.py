@@ -57,10 +57,10 @@ class Target:
     waits_for_close: bool = False
     """Whether a server closes the connection after the handshake if nothing is behind it: the sidecar does."""
     former: tuple[bytes, ...] = field(default=(), compare=False)
-    """``chain`` before a renewal, which is as good for a while."""
+    """``chain`` before a renewal. It is also accepted until the renewal must have reached all servers."""
 
     @property
-    def in_doubt(self) -> bool:
+    def may_be_other_view(self) -> bool:
         return False
 
 
@@ -89,8 +89,8 @@ class Record:
         return f"zone {self.zone}"
 
     @property
-    def in_doubt(self) -> bool:
-        """Whether the servers may be those of another view of the zone, so that a first good answer must prove them."""
+    def may_be_other_view(self) -> bool:
+        """Whether the servers may serve another view of the zone. They count only after one right answer."""
         return not self.servers
 
 
@@ -98,7 +98,7 @@ AnyTarget = Target | Record
 
 
 def renewed(old: AnyTarget, new: AnyTarget) -> Target | None:
-    """The new target, for which the certificate of the old one is as good, if nothing but that has changed."""
+    """The new target with the old certificate as ``former``; None if anything else has changed."""
     if not isinstance(old, Target) or not isinstance(new, Target) or not (old.chain and new.chain):
         return None
     return replace(new, former=old.chain) if replace(old, chain=new.chain) == new else None

@@ -36,7 +36,7 @@ class Reachability:
             entry.failed = entry.failed or now - entry.since >= DETECT_SECONDS
         return self.unreached(address) != before
 
-    def doubt(self, address: str, now: float) -> None:
+    def assume_unreached(self, address: str, now: float) -> None:
         """Takes an address for unreached until something answers there, unless it is known already."""
         self._addresses.setdefault(address, _Address(now, failed=True))
 

@@ -107,19 +107,19 @@ class RecordProbe:
         for kind in _kinds(record.values):
             known = self._good.get((record, server, kind))
             try:
-                if known is None or _digest(await self._ask_shared(server, _question(record, kind))) != known:
+                if known is None or _digest(await self._query_shared(server, _question(record, kind))) != known:
                     return False
             except (OSError, EOFError, TimeoutError):
                 return False
         return True
 
-    async def _ask_shared(self, server: Server, question: bytes) -> bytes:
-        """One socket for all questions that wait for this server. What is heard there only counts if it is known."""
+    async def _query_shared(self, server: Server, question: bytes) -> bytes:
+        """One socket for all questions that wait for this server. An answer counts only if its digest is known."""
         shared = self._shared.get(server)
         if shared is None:
             shared = self._shared[server] = _Shared(server, self._gathered)
         try:
-            return await shared.ask(question)
+            return await shared.query(question)
         finally:
             if not shared.waiting and self._shared.get(server) is shared:
                 del self._shared[server]
@@ -191,7 +191,7 @@ class _Shared:
         self.waiting: dict[bytes, asyncio.Future[bytes]] = {}
         gathered.add(self._sock.fileno(), self._received)
 
-    async def ask(self, question: bytes) -> bytes:
+    async def query(self, question: bytes) -> bytes:
         """Raises OSError, EOFError if the number is taken, and TimeoutError."""
         number = os.urandom(2)
         if number in self.waiting:

@@ -40,8 +40,8 @@ MOST_SHORT = 7
 """Short probes of a target in a row, records excepted."""
 
 NOT_REACHED = frozenset({Result.CONNECT, Result.CLOSED})
-"""Results that prove nothing of an address where no other was ever seen: an edge behind a load balancer that speaks the
-PROXY protocol closes what does not come through it, and a cluster's own connections do not."""
+"""Results that do not count at an address with no other result so far. An edge that expects the PROXY protocol closes
+connections that bypass its load balancer, and connections from inside the cluster do."""
 
 RENEWAL_SECONDS = 150.0
 """How long a renewed certificate may take to its servers: the kubelet brings a Secret to a pod within some 90 s."""
@@ -83,7 +83,7 @@ class _Probed:
     history: History = field(default_factory=History)
     due: float = 0.0
     priority: int = _CHANGE
-    turn: int = 0
+    routine_probes: int = 0
     """Counts the probes in its slots: one in so many is whole."""
     running: bool = False
     again: bool = False
@@ -121,7 +121,7 @@ class Prober:
         self._owners: dict[str, _Owner] = {}
         self._callbacks: list[Callable[[str], None]] = []
         self._reach = Reachability()
-        self._canaries: dict[str, float] = {}
+        self._probed_at: dict[str, float] = {}
         """Address that is not reached -> when one of its targets was probed last."""
         self._count = 0
         """Of targets."""
@@ -173,8 +173,8 @@ class Prober:
                 continue
             owner.probed[name] = new = self._new(uid, name, target, known)
             new.assumed |= assumed and first
-            if target.in_doubt:
-                self._reach.doubt(target.address, now)
+            if target.may_be_other_view:
+                self._reach.assume_unreached(target.address, now)
             if new.assumed and not new.renewed_until:
                 self._plan(new, slot(f"{uid}/{name}", self._settings().interval_seconds, now), _ROUTINE)
             else:
@@ -185,8 +185,8 @@ class Prober:
     def _new(self, uid: str, name: str, target: AnyTarget, known: _Probed | None) -> _Probed:
         """A target, perhaps in place of another. If only its certificate was renewed, it keeps what is known."""
         self._count += 1
-        now, turn = self._clock(), hash((uid, name)) % (MOST_SHORT + 1)
-        new = _Probed(uid, name, target, now, turn=turn)
+        now, routine_probes = self._clock(), hash((uid, name)) % (MOST_SHORT + 1)
+        new = _Probed(uid, name, target, now, routine_probes=routine_probes)
         if known is None:
             return new
         self._drop(known)
@@ -279,20 +279,20 @@ class Prober:
         # One target of the address is probed in each interval, and now and then a changed one.
         address, now = probed.target.address, self._clock()
         pause = DETECT_SECONDS if probed.priority == _CHANGE else self._settings().interval_seconds - GRAIN_SECONDS
-        if now - self._canaries.get(address, -math.inf) < pause:
+        if now - self._probed_at.get(address, -math.inf) < pause:
             self._plan_next(probed)
             return False
-        self._canaries[address] = now
+        self._probed_at[address] = now
         return True
 
     def _suffices_short(self, probed: _Probed) -> bool:
         if not probed.history.routine or probed.priority != _ROUTINE or probed.renewed_until:
             return False
-        probed.turn += 1
+        probed.routine_probes += 1
         one_of = math.ceil(self._count / self._settings().interval_seconds / WHOLE_PER_SECOND)
         if isinstance(probed.target, Record):
             return one_of > 1  # short ones ask one server after the other, so they see the same
-        return probed.turn % min(one_of, MOST_SHORT + 1) != 0
+        return probed.routine_probes % min(one_of, MOST_SHORT + 1) != 0
 
     async def _run(self, probed: _Probed) -> None:
         started = self._clock()
@@ -305,15 +305,15 @@ class Prober:
         self._observer.probed(observation.result)
         address, now = probed.target.address, self._clock()
         # Servers that have never answered with a published record may be those of another view of the zone.
-        doubtful = observation.result is Result.RECORD and probed.target.in_doubt
-        turned = self._reach.observe(address, now, reached=observation.result not in NOT_REACHED and not doubtful)
+        other_view = observation.result is Result.RECORD and probed.target.may_be_other_view
+        changed = self._reach.observe(address, now, reached=observation.result not in NOT_REACHED and not other_view)
         if not self._reach.unreached(address) or observation.result is Result.CLOSED:
-            self._canaries.pop(address, None)  # another target there may be answered
+            self._probed_at.pop(address, None)  # another target there may be answered
         if not probed.dropped:
             self._observe(probed, observation, started, says_something=not self._reach.undecided(address))
-        if turned:
+        if changed:
             log.info("reachability of the edge has changed", address=address, reached=not self.unreached(address))
-            self._turn(address)
+            self._probe_address_again(address)
 
     def _observe(self, probed: _Probed, observation: Observation, started: float, *, says_something: bool) -> None:
         now, history, before = self._clock(), probed.history, probed.history.verdict
@@ -330,7 +330,7 @@ class Prober:
         self._plan_next(probed, started)
         self._notify(probed.uid)
 
-    def _turn(self, address: str) -> None:
+    def _probe_address_again(self, address: str) -> None:
         """All targets of this address are due, now that it is known whether it can be reached."""
         for uid, owner in list(self._owners.items()):
             mine = [probed for probed in owner.probed.values() if probed.target.address == address]

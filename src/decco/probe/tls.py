@@ -58,7 +58,7 @@ def _message(connection: Any, direction: str, version: int, content: int, _kind:
     if shown is None:
         return
     if content == _ALERT:
-        if data[1] != 0:  # close_notify is none
+        if data[1] != 0:  # close_notify is not an error alert
             shown.alert = _alert_name(data[1])
     elif data[0] == _CERTIFICATE:
         shown.chain = [hashlib.sha256(each).digest() for each in certificates_of(data, version)]

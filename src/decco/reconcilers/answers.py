@@ -38,7 +38,7 @@ from decco.settings import RoutingBackend
 
 
 @frozen
-class Found:
+class EdgeState:
     """For one reconcile: what the status contains, and the names of which no record is created yet."""
 
     answers: Answers = NOTHING_PROBED
@@ -51,7 +51,7 @@ class Found:
     """Host names that answer at no address, by confirmed failures."""
 
 
-NOT_PROBING = Found()
+NOT_PROBING = EdgeState()
 _NOT_A_CLIENT = "limits.clientCidrs may not permit the controller itself, so only certificates of HTTPS are probed"
 
 
@@ -60,24 +60,24 @@ class Answering(Protocol):
 
     def of_app(
         self, entry: Entry, inputs: AppInputs, desired: AppDesired, live: AppLive, addresses: Sequence[str] | None, /
-    ) -> Found: ...
+    ) -> EdgeState: ...
     def of_space(
         self, entry: Entry, inputs: SpaceInputs, listeners: Obj | None, addresses: Sequence[str] | None, /
-    ) -> Found: ...
+    ) -> EdgeState: ...
 
 
 class NoAnswers:
     """For a simulation, which sends no probe."""
 
-    def of_app(self, *_: object) -> Found:
+    def of_app(self, *_: object) -> EdgeState:
         return NOT_PROBING
 
-    def of_space(self, *_: object) -> Found:
+    def of_space(self, *_: object) -> EdgeState:
         return NOT_PROBING
 
 
 class EdgeAnswers:
-    """Asks the prober."""
+    """Reads the results of the prober."""
 
     def __init__(self, prober: Prober, caches: Caches) -> None:
         self._prober = prober
@@ -98,7 +98,7 @@ class EdgeAnswers:
 
     def of_app(
         self, entry: Entry, inputs: AppInputs, desired: AppDesired, live: AppLive, addresses: Sequence[str] | None
-    ) -> Found:
+    ) -> EdgeState:
         pending = _pending(inputs, desired, live)
         former = self._is_former(entry, pending)
         limited = bool(limits_of(inputs.space).client_cidrs)
@@ -109,23 +109,25 @@ class EdgeAnswers:
         ]
         if not self._probes(addresses) or not routed or not _has_pods(inputs, live):
             self._prober.forget(entry.uid)  # nothing is to answer, or nobody asks
-            return Found(former=former)
-        guard = self._guard(inputs.space)
+            return EdgeState(former=former)
+        probe_problem = self._probe_route_problem(inputs.space)
         if not self._is_open(inputs.space):
             pending = {endpoint.name for endpoint in routed}
-        elif _waits(guard):
+        elif _waits(probe_problem):
             pending |= {endpoint.name for endpoint in routed if endpoint.kind is EndpointKind.HTTP}
         declared = self._prober.declared(entry.uid)
         if pending and not declared and _was_ready(entry):
-            return Found(held_back=frozenset(filter(None, (each.hostname for each in routed))), former=former)
-        guarded = not _refused(guard) and not limited
+            return EdgeState(held_back=frozenset(filter(None, (each.hostname for each in routed))), former=former)
+        probe_route_in_effect = not _refused(probe_problem) and not limited
         ready = is_ready(inputs, live)
         routes = {child.obj["metadata"]["name"]: child for child in desired.children if child.resource == HTTP_ROUTES}
         targets: dict[str, Target] = {}
         waiting: list[str] = []
         for endpoint in routed:
             route = routes.get(endpoint.name)
-            found = dict(self._targets(inputs, endpoint, route, addresses or (), guarded=guarded))
+            found = dict(
+                self._targets(inputs, endpoint, route, addresses or (), probe_route_in_effect=probe_route_in_effect)
+            )
             in_effect = endpoint.name not in pending and (ready or bool(found.keys() & declared))
             targets |= {key: target for key, target in found.items() if in_effect or key in declared}
             waiting += [target.server_name for key, target in found.items() if key not in targets]
@@ -133,7 +135,7 @@ class EdgeAnswers:
         failed = [self._failed(inputs, routed, targets, key, state, ready=ready) for key in sorted(state.failed)]
         waiting += [targets[key].server_name for key in state.waiting]
         answers = Answers(tuple(failed), tuple(waiting), _addresses(targets, state.unreached))
-        return Found(answers, self._held_back(routed, targets, state), former, *_silence(targets, state))
+        return EdgeState(answers, self._held_back(routed, targets, state), former, *_silence(targets, state))
 
     def _is_former(self, entry: Entry, pending: Collection[str]) -> bool:
         if entry.uid not in self._known and not (pending and _was_ready(entry)):
@@ -152,7 +154,7 @@ class EdgeAnswers:
         listeners = self._of_space(listeners_kind(routing), space, SPACE_OBJECT)
         return listeners is not None and is_programmed(listeners)
 
-    def _guard(self, space: SpaceFacts) -> Problem | None:
+    def _probe_route_problem(self, space: SpaceFacts) -> Problem | None:
         """Why the Space's route is not in effect, without which a probe of a route could reach an App."""
         routing = self._caches.settings.routing
         if routing.backend is not RoutingBackend.GATEWAY:
@@ -171,13 +173,18 @@ class EdgeAnswers:
 
     @staticmethod
     def _targets(
-        inputs: AppInputs, endpoint: ResolvedEndpoint, route: Child | None, addresses: Sequence[str], *, guarded: bool
+        inputs: AppInputs,
+        endpoint: ResolvedEndpoint,
+        route: Child | None,
+        addresses: Sequence[str],
+        *,
+        probe_route_in_effect: bool,
     ) -> Iterator[tuple[str, Target]]:
         """The targets of an endpoint by "<endpoint> <address>", at further names "<endpoint> <address> <name>"; none
-        for a name without usable certificate; requests only if they are ``guarded``.
+        for a name without usable certificate; requests only if ``probe_route_in_effect``.
         """
         http = endpoint.kind is EndpointKind.HTTP
-        answer = probe_answer(route.obj) if route is not None and guarded else None
+        answer = probe_answer(route.obj) if route is not None and probe_route_in_effect else None
         for name in endpoint.http_names if http else (endpoint.hostname or "",):
             chain = _chain(inputs, endpoint, name)
             if chain is None:
@@ -194,7 +201,7 @@ class EdgeAnswers:
                     waits_for_close=not http and endpoint.tls is not None,
                 )
                 yield f"{endpoint.name} {address}{where}", target
-                if http and endpoint.probe_path is not None and guarded:
+                if http and endpoint.probe_path is not None and probe_route_in_effect:
                     app = Target(address, EDGE_PORT, target.server_name, chain, probe_path=endpoint.probe_path)
                     yield f"{endpoint.name} {address}{where} {endpoint.probe_path}", app
 
@@ -232,14 +239,14 @@ class EdgeAnswers:
 
     def of_space(
         self, entry: Entry, inputs: SpaceInputs, listeners: Obj | None, addresses: Sequence[str] | None
-    ) -> Found:
+    ) -> EdgeState:
         if not self._probes(addresses):
             self._prober.forget(entry.uid)
             return NOT_PROBING
         targets: dict[str, Target] = {}
         waiting: list[str] = []
-        guard, declared = self._guard(inputs.space), self._prober.declared(entry.uid)
-        in_effect = self._is_open(inputs.space) and not _waits(guard)
+        probe_problem, declared = self._probe_route_problem(inputs.space), self._prober.declared(entry.uid)
+        in_effect = self._is_open(inputs.space) and not _waits(probe_problem)
         further = further_names(inputs.space)
         limited = bool(limits_of(inputs.space).client_cidrs)
         for name in (inputs.space.fqdn, *further):
@@ -247,7 +254,7 @@ class EdgeAnswers:
             if chain is None or not _has_https(listeners, inputs.space, name):
                 continue
             where = "" if name == inputs.space.fqdn else f" {name}"
-            route = None if _refused(guard) or limited else Route(PROBE_PATH, NO_ROUTE)
+            route = None if _refused(probe_problem) or limited else Route(PROBE_PATH, NO_ROUTE)
             for address in addresses or ():
                 key, target = (
                     f"https {address}{where}",
@@ -258,7 +265,7 @@ class EdgeAnswers:
                 else:
                     waiting.append(target.server_name)
         if waiting and not targets and _was_ready(entry):
-            return Found(held_back=frozenset(further))
+            return EdgeState(held_back=frozenset(further))
         state = self._ensure(entry, targets, inputs.space.name, entry.generation)
         failed = (
             Answer("https", targets[key].server_name, targets[key].address, seen.result.value, seen.detail)
@@ -267,9 +274,9 @@ class EdgeAnswers:
         waiting += [targets[key].server_name for key in state.waiting]
         unreached = tuple(address for address in addresses or () if self._prober.unreached(address))
         refusal = _NOT_A_CLIENT if limited else ""
-        refusal = guard.message if guard is not None and _refused(guard) else refusal
+        refusal = probe_problem.message if probe_problem is not None and _refused(probe_problem) else refusal
         answers = Answers(tuple(failed), tuple(waiting), unreached, refusal)
-        return Found(answers, self._without_answer(further, targets, state), False, *_silence(targets, state))
+        return EdgeState(answers, self._without_answer(further, targets, state), False, *_silence(targets, state))
 
     def _without_answer(self, names: Iterable[str], targets: Mapping[str, Target], state: State) -> frozenset[str]:
         """Those of a Space's further names of which no record is created yet. Of listeners that decco does not write,
@@ -302,12 +309,12 @@ def _was_ready(entry: Entry) -> bool:
     return has_status(entry.obj(), ConditionType.ROUTES_READY, generation=entry.generation)
 
 
-def _waits(guard: Problem | None) -> bool:
-    return guard is not None and guard.reason == reasons.WAITING_FOR_EDGE
+def _waits(probe_problem: Problem | None) -> bool:
+    return probe_problem is not None and probe_problem.reason == reasons.WAITING_FOR_EDGE
 
 
-def _refused(guard: Problem | None) -> bool:
-    return guard is not None and not _waits(guard)
+def _refused(probe_problem: Problem | None) -> bool:
+    return probe_problem is not None and not _waits(probe_problem)
 
 
 def _pending(inputs: AppInputs, desired: AppDesired, live: AppLive) -> set[str]:

@@ -53,7 +53,7 @@ from decco.reconcilers.children import POD_KINDS, Written
 from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies
 from decco.reconcilers.facts import AppFacts, is_paused
 from decco.reconcilers.job_runs import JobRuns
-from decco.reconcilers.mesh import app_mesh, guard
+from decco.reconcilers.mesh import app_mesh, write_mesh_policies
 from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.outgoing import app_egress, egress_targets
 from decco.reconcilers.placement import covered, placed, terms
@@ -68,7 +68,7 @@ _NOT_TRIED = Problem(reasons.NOT_WRITTEN, "")
 class AppReconciler(Reconciler):
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies, dependencies.caches.apps, blocked_app_status)
-        self._runs = JobRuns(self.caches, self.writer.look, dependencies.simulated)
+        self._runs = JobRuns(self.caches, self.writer.read_live, dependencies.simulated)
 
     async def reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
@@ -101,10 +101,10 @@ class AppReconciler(Reconciler):
         if not self.caches.namespace_is_ready(space):
             if space_entry.ready == UNKNOWN:
                 # The Space's first reconcile is still to come; it enqueues its Apps.
-                return Action.done()
+                return Action()
             message = f"The namespace of Space {space.name} is not ready; see the Space's conditions."
             return await self.block(entry, obj, Problem(reasons.NAMESPACE_NOT_READY, message))
-        if self.caches.claims.verdict(space.name).pending:
+        if self.caches.claims.claims_of(space.name).pending:
             return await self._wait_for_record(entry, obj, space_entry)
         return await self._make(entry, entry.facts, space, obj)
 
@@ -121,14 +121,16 @@ class AppReconciler(Reconciler):
         """Leaves everything as it is, except what the Space may not have any more."""
         await self.pause(entry, obj, why, self._lost(entry, obj, space))
         await self._close(entry, space)
-        return Action.done()
+        return Action()
 
     async def _leave(self, entry: Entry, obj: Obj, problem: Problem, space: SpaceFacts | None) -> Action:
-        """The same for an App that cannot be reconciled. Else its author would have a pause without permission."""
+        """The same for an App that cannot be reconciled. Otherwise an invalid spec would have the effect of a pause,
+        which needs a permission.
+        """
         self.records.pause(entry, self._lost(entry, obj, space))
         await self.block(entry, obj, problem)
         await self._close(entry, space)
-        return Action.done()
+        return Action()
 
     def _lost(self, entry: Entry, obj: Obj, space: SpaceFacts | None) -> frozenset[str]:
         """The names of an App that its Space does not have."""
@@ -164,7 +166,7 @@ class AppReconciler(Reconciler):
         if owner is not None and not owner.deleting and namespace is not None and not namespace.deleting:
             left = self.caches.labelled_for(LabelledOwner(*key))
             self.dependencies.reporter.left_over(SPACES, owner.obj(), left)
-        return Action.done()
+        return Action()
 
     async def _release(self, entry: Entry, space: Entry | None) -> Action:
         """Withdraws the records, if there are any."""
@@ -194,18 +196,18 @@ class AppReconciler(Reconciler):
         except TerminalError as error:
             return await self._leave(entry, obj, Problem(reasons.INVALID, str(error)), space)
         written = Written(waits_for=None if self.caches.is_isolated(space) else _not_isolated(space))
-        inputs, desired = await guard(self.caches, self.writer, entry, inputs, desired, written)
-        held, way = await self._hold(entry, inputs, desired, written)
-        await self.writer.write(desired.children, written, held=held)
+        inputs, desired = await write_mesh_policies(self.caches, self.writer, entry, inputs, desired, written)
+        blocker, replacing = await self._workload_blocker(entry, inputs, desired, written)
+        await self.writer.write(desired.children, written, workload_blocked=blocker)
         written.raise_if_overtaken()
         hostnames = app_names(desired.resolved)
-        keep = self._keep(entry, desired, written, way)
+        keep = self._keep(entry, desired, written, replacing)
         if self.records.former(entry, hostnames):
             # The record goes first, so that a name never leads to nothing; its end enqueues the App again. What leads
             # from a name that is another Space's goes at once.
             carrying = self.caches.routing_kinds | {SERVICES}
             former = self.caches.owned(entry.uid, LabelledOwner(*entry.key), carrying)
-            keep |= former - self.serving(entry, frozenset(self.caches.claims.verdict(space.name).lost))
+            keep |= former - self.serving(entry, frozenset(self.caches.claims.claims_of(space.name).lost))
         await self.prune(entry, obj, keep, written)
         live = self._live(entry, desired.children, inputs)
         self._runs.superseded(entry, inputs.run_digest, inputs.run, live.job)
@@ -244,7 +246,7 @@ class AppReconciler(Reconciler):
             seconds_to_expiry(inputs.secrets.values(), inputs.now),
         )
 
-    async def _hold(
+    async def _workload_blocker(
         self, app: Entry, inputs: AppInputs, desired: AppDesired, written: Written
     ) -> tuple[Problem | None, Problem | None]:
         """Why the workload is not written yet, and the same again if the former one is deleted for it.
@@ -267,8 +269,8 @@ class AppReconciler(Reconciler):
         if former:
             if not all(entry.deleting for _, entry in former) and await self.writer.refuses(pods, written):
                 return written.outcomes[pods.resource.kind, inputs.name], None
-            held = waits_for_former(pods, former[0][0])
-            return held, held
+            blocker = waits_for_former(pods, former[0][0])
+            return blocker, blocker
         run = current_run(inputs, inputs.job, self._runs.ended(inputs.run), inputs.now)
         seconds = runs.seconds_to_next_run(inputs.run_digest, run, inputs.spec.pod, inputs.now)
         if not seconds:
@@ -300,7 +302,7 @@ class AppReconciler(Reconciler):
 
     async def _gather(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> AppInputs:
         spec = parse_app(obj)
-        claims, owner = self.caches.claims.verdict(space.name).claims(), self.caches.spaces.get(Key("", space.name))
+        claims, owner = self.caches.claims.claims_of(space.name).claims(), self.caches.spaces.get(Key("", space.name))
         if owner is not None:
             space, claims = self.serving_space(owner, space, claims)
         unneeded = space.issued.keys() - self.secrets.issued(space)

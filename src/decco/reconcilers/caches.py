@@ -16,8 +16,8 @@ from decco.desired.names import SPACE_OBJECT
 from decco.desired.ownership import LabelledOwner
 from decco.desired.runs import JobEnd
 from decco.frozen import frozen
+from decco.kube.bounded_map import BoundedMap
 from decco.kube.entry import Entry, Shape
-from decco.kube.latest import Latest
 from decco.kube.store import Change, Store
 from decco.kube.watch import WatchSpec
 from decco.kube.workqueue import Priority
@@ -72,7 +72,7 @@ class Kind:
     needed: Callable[[RoutingSettings], bool] | None = None
     """Whether the settings need the kind; None: decco cannot work without it. A kind that they do not need is followed
     to remove the objects of former settings."""
-    isolates: bool = False
+    is_mesh_policy: bool = False
     """Of an optional kind of children: whether it is a policy of a mesh, and carries no traffic."""
     beside: tuple[Resource, ...] = ()
     """Watched only in clusters that serve one of these kinds; () for all clusters."""
@@ -144,7 +144,7 @@ class Caches:
     """Name -> what ``claims`` and ``secret_users`` contain of each Space."""
     owners: dict[str, Key] = field(default_factory=dict)
     """UID -> key of each Space and App: finds the owner of a child."""
-    ended_jobs: Latest[str, JobEnd] = field(default_factory=Latest)
+    ended_jobs: BoundedMap[str, JobEnd] = field(default_factory=BoundedMap)
     """UID -> the end of Jobs that finished and were removed since: the record of their run may not contain it yet."""
     search: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when discovery is due: an answer shows that a kind is not served, or an object needs one that was not."""
@@ -283,4 +283,4 @@ class Caches:
     def routing_kinds(self) -> frozenset[Resource]:
         """The kinds that carry traffic from the edge to the Spaces, of all backends."""
         children = (kind for kind in self.kinds if kind.optional and kind.role is Role.CHILD)
-        return frozenset(kind.resource for kind in children if not kind.isolates)
+        return frozenset(kind.resource for kind in children if not kind.is_mesh_policy)

@@ -37,7 +37,7 @@ from decco.reconcilers.outcomes import (
     rule_of,
     value_not_served,
 )
-from decco.reconcilers.rejections import Enqueue, Question, Rejections
+from decco.reconcilers.rejections import Enqueue, Rejections, WriteKey
 
 log = get_logger(__name__)
 
@@ -105,14 +105,14 @@ class ChildWriter:
         self._rejections = Rejections(clock, enqueue)
 
     async def write(
-        self, children: Iterable[Child], written: Written | None = None, *, held: Problem | None = None
+        self, children: Iterable[Child], written: Written | None = None, *, workload_blocked: Problem | None = None
     ) -> Written:
         """Applies the children in their order, adding to ``written``; a refused child does not stop the others.
 
-        ``held`` is the reason why the workload is not written yet, whatever its kind; it becomes the workload's
-        outcome. Otherwise: a workload is not started or changed while the policy that isolates it could not be written,
-        or is being deleted; and what its pods read is not changed for a workload that the API server refuses, since
-        pods of the last accepted one run.
+        ``workload_blocked`` is the reason why the workload is not written yet, whatever its kind; it becomes the
+        workload's outcome. Otherwise: a workload is not started or changed while the policy that isolates it could not
+        be written, or is being deleted; and what its pods read is not changed for a workload that the API server
+        refuses, since pods of the last accepted one run.
         """
         written = written or Written()
         children = list(children)
@@ -124,8 +124,8 @@ class ChildWriter:
                 refused = self._applier.changes(pods.resource, pods.obj) and await self.refuses(pods, written)
             if (refused and child.resource in POD_KINDS) or self._has_to_wait(child, written):
                 continue
-            if held is not None and child.resource in WORKLOADS:
-                written.outcomes.setdefault(_named(child), held)
+            if workload_blocked is not None and child.resource in WORKLOADS:
+                written.outcomes.setdefault(_named(child), workload_blocked)
                 continue
             await self._write(child, written)
         return written
@@ -141,13 +141,13 @@ class ChildWriter:
             written.refused(child, Refusal(written.waits_for, REQUEUE_SECONDS))
         return True
 
-    async def look(self, resource: Resource, key: Key) -> Obj | None:
-        return await self._applier.look(resource, key)
+    async def read_live(self, resource: Resource, key: Key) -> Obj | None:
+        return await self._applier.read_live(resource, key)
 
     async def refuses(self, pods: Child, written: Written) -> bool:
         """Whether the API server refuses this workload, which is not written; a refusal is noted as its outcome."""
         key = key_of(pods.obj)
-        cached = self._rejections.standing((pods.resource, key), self._question(pods, key))
+        cached = self._rejections.cached((pods.resource, key), self._write_key(pods, key))
         if cached is not None:
             written.refused(pods, cached)
             return True
@@ -168,9 +168,9 @@ class ChildWriter:
             written.retryable_errors.append(error)
         written.left += self._applier.pruner.left_over(owner_uid, labelled.space, keep, labelled)
 
-    async def withdraw(self, held: Iterable[tuple[Resource, Entry]], written: Written) -> None:
+    async def withdraw(self, terminating: Iterable[tuple[Resource, Entry]], written: Written) -> None:
         """Takes the host names out of objects that are no longer desired and that finalizers hold in deletion."""
-        for resource, entry in held:
+        for resource, entry in terminating:
             if not (entry.deleting and entry.written and "deletionTimestamp" in entry.obj()["metadata"]):
                 continue
             try:
@@ -208,7 +208,7 @@ class ChildWriter:
             return
         self._applied(child, key, applied, written)
         if applied.result is not Result.UNCHANGED:
-            self._rejections.stands((child.resource, key), self._question(child, key))
+            self._rejections.rebind((child.resource, key), self._write_key(child, key))
         if written.outcomes[_named(child)] is None:
             written.outcomes[_named(child)] = outcome
 
@@ -232,7 +232,7 @@ class ChildWriter:
             return self._retryable(child, key, error, written)
         if isinstance(error, ApiError):
             rule = rule_of(error, child.resource, key)
-            refusal = self._rejections.refused((child.resource, key), self._question(child, key), refusal, rule)
+            refusal = self._rejections.refused((child.resource, key), self._write_key(child, key), refusal, rule)
         return refusal
 
     @staticmethod
@@ -248,18 +248,18 @@ class ChildWriter:
         place = (child.resource, key)
         if place not in self._rejections:
             return await self._applier.ensure(child.resource, child.obj)
-        question = self._question(child, key)
-        cached = self._rejections.standing(place, question)
+        write_key = self._write_key(child, key)
+        cached = self._rejections.cached(place, write_key)
         if cached is not None:
             return cached
         applied = await self._applier.ensure(child.resource, child.obj)
-        self._rejections.passed(place, question)
+        self._rejections.passed(place, write_key)
         return applied
 
-    def _question(self, child: Child, key: Key) -> Question:
+    def _write_key(self, child: Child, key: Key) -> WriteKey:
         owner = controller_of(child.obj)
         assert owner is not None
-        return Question(hash_of(child.obj), owner["uid"], self._applier.state(child.resource, key))
+        return WriteKey(hash_of(child.obj), owner["uid"], self._applier.state(child.resource, key))
 
 
 def _says_more(resource: Resource, entry: Entry) -> bool:

@@ -75,7 +75,7 @@ class Copies:
         if reader is not None:
             # What an earlier leader session knew: another process may have led since.
             self._store.begin_list()
-            self._store.swap({}, 0)
+            self._store.replace_all({}, 0)
 
     async def read(self, space: SpaceFacts, *, bind: bool = True, hourly: bool = False) -> None:
         """Reads the copies if that was not done yet, or, with ``hourly``, if it is due again. Raises KubeError.
@@ -99,7 +99,7 @@ class Copies:
             if known.due is not None and not known.bound and bind:
                 await self._reader.bind(space)
             found = [read_entry(obj, self._store.shape) for obj in await self._reader.copies(space.name, bind=bind)]
-            self._store.swap_namespace(space.name, {each.key: each for each in found}, initial=known.due is None)
+            self._store.replace_namespace(space.name, {each.key: each for each in found}, initial=known.due is None)
             pause = READ_SECONDS if is_due else _first_pause(space)
             known.due = self._clock() + pause if bind or found else inf
             if unconfirmed:
@@ -118,7 +118,7 @@ class Copies:
         if bind:
             await self._reader.bind(space)
         due = self._clock() + _first_pause(space) if bind else inf
-        self._store.swap_namespace(space.name, {}, initial=True)  # those of an earlier namespace of the name
+        self._store.replace_namespace(space.name, {}, initial=True)  # those of an earlier namespace of the name
         self._reads[space.name] = _Read(namespace_uid, due, self._caches.children[NAMESPACES].lists, bind)
 
     async def whole(self, entry: Entry) -> Entry | None:
@@ -160,7 +160,7 @@ class Copies:
     def forget(self, space: str) -> None:
         """The Space is gone, and what is in its namespace with it."""
         if self._reader is not None and self._reads.pop(space, None) is not None:
-            self._store.swap_namespace(space, {}, initial=True)
+            self._store.replace_namespace(space, {}, initial=True)
 
     @property
     def _store(self) -> Store:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from decco.kube.informer import Breather
+from decco.kube.informer import Yielder
 from decco.kube.store import Change, Store
 from decco.kube.workqueue import Priority, WorkQueue
 from decco.objects import Key
@@ -54,29 +54,29 @@ class EventHandlers:
     def _queue(self, key: Key) -> WorkQueue[Key]:
         return self.apps if key.namespace else self.spaces
 
-    async def feed(self, spaces: WorkQueue[Key], apps: WorkQueue[Key]) -> None:
+    async def connect_queues(self, spaces: WorkQueue[Key], apps: WorkQueue[Key]) -> None:
         """Sends keys into these queues from now on, first those of all cached objects."""
         self.spaces, self.apps = spaces, apps
-        await self.everything()
+        await self.enqueue_all()
 
-    async def everything(self) -> None:
+    async def enqueue_all(self) -> None:
         """Enqueues all: at the start, or after the rules changed (the cluster serves other kinds)."""
-        breather = Breather()
-        await self.each_of(self.caches.spaces)
-        await self.each_of(self.caches.apps)
+        yielder = Yielder()
+        await self.enqueue_store(self.caches.spaces)
+        await self.enqueue_store(self.caches.apps)
         for store in self.caches.children.values():
             keys = [owner.key for owner in store.labelled_owners()]
             keys += [Key("", namespace) for namespace in store.namespaces_deleting()]
             for key in keys:
                 self._add([Request(key, Priority.LIST)])
-                await breather.breathe()
+                await yielder.yield_if_due()
 
-    async def each_of(self, store: Store) -> None:
+    async def enqueue_store(self, store: Store) -> None:
         """Enqueues all Spaces, or all Apps."""
-        breather = Breather()
+        yielder = Yielder()
         for entry in store:
             self._add([Request(entry.key, Priority.LIST)])
-            await breather.breathe()
+            await yielder.yield_if_due()
 
     def enqueue(self, uid: str, seconds: float = 0.0) -> None:
         """Enqueues the Space or App with this UID after so many seconds."""

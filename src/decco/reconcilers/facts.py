@@ -98,7 +98,7 @@ class AppFacts:
     """The allowedClients of endpoints with a clear text Service, which a mesh opens to their service accounts."""
 
     @property
-    def seniority(self) -> tuple[str, str]:
+    def creation_order(self) -> tuple[str, str]:
         """Sorts the older first: of two claims to one name, the smaller has it."""
         return self.created, self.uid
 

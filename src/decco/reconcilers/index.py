@@ -114,12 +114,12 @@ class AppIndex:
     def canaries(self, primary: Key) -> list[Key]:
         """The Apps that name this one in canaryOf, the oldest first."""
         found = self._canaries.of(primary.namespace, primary.name)
-        return sorted(found, key=lambda key: self.facts[key].seniority)
+        return sorted(found, key=lambda key: self.facts[key].creation_order)
 
     def holder(self, space: str, name: str) -> Key | None:
         """The App that has the endpoint, or the Service, of this name in the Space."""
         claimants = self._claimants.of(space, f"name:{name}")
-        return min(claimants, key=lambda key: self.facts[key].seniority, default=None)
+        return min(claimants, key=lambda key: self.facts[key].creation_order, default=None)
 
     def callers(self, space: str, endpoint: str) -> list[Key]:
         """Apps with an egress to this endpoint."""
@@ -165,8 +165,8 @@ class AppIndex:
         """
         holders: dict[str, tuple[tuple[str, str], str]] = {}
         for identity, other, theirs in self.contests(key, facts, fqdn):
-            if theirs.seniority < facts.seniority:
-                holder = theirs.seniority, other.name
+            if theirs.creation_order < facts.creation_order:
+                holder = theirs.creation_order, other.name
                 holders[identity] = min(holder, holders.get(identity, holder))
         return {identity: name for identity, (_, name) in holders.items()}
 

@@ -21,8 +21,8 @@ from decco.objects import JOBS, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.report import status_of
 
-Look = Callable[[Resource, Key], Awaitable[Obj | None]]
-"""Requests an object; see ``Applier.look``."""
+ReadLive = Callable[[Resource, Key], Awaitable[Obj | None]]
+"""Requests an object; see ``Applier.read_live``."""
 
 
 @frozen
@@ -30,7 +30,7 @@ class JobRuns:
     """``simulated``: there is no API server to be asked."""
 
     caches: Caches
-    look: Look
+    read_live: ReadLive
     simulated: bool = False
 
     def record(self, app: Entry, obj: Obj) -> RunRecord | None:
@@ -80,7 +80,7 @@ class JobRuns:
         changed = runs.observe(digest, record, job, ended, now, lost=False)
         if self.simulated or (changed == record and not lost):
             return job, False
-        obj = await self.look(JOBS, app.key)
+        obj = await self.read_live(JOBS, app.key)
         live = runs.job_view(obj) if obj is not None else None
         if job is not None:
             if live is None or live.uid != job.uid:

@@ -159,7 +159,7 @@ def read(
     searched: bool = True,
     beside: tuple[Resource, ...] = (),
 ) -> Kind:
-    """A kind that decco reads and does not write, but for the status of its own kinds."""
+    """A kind that decco reads and does not write, except the status of its own kinds."""
     most = MOST_OF_AN_OWNER if role is Role.OWNER else 0
     shape = Shape(facts=facts, digests=False, most_bytes=most)
     found = Kind(resource, role, shape, select, handlers, versions, completed, searched=searched, needed=needed)
@@ -173,10 +173,12 @@ def child(
     needed: Needed | None = None,
     versions: tuple[str, ...] = (),
     searched: bool = True,
-    isolates: bool = False,
+    is_mesh_policy: bool = False,
 ) -> Kind:
     shape = shape or Shape(labelled_owner=owner_of_child)
-    shape = replace(shape, isolates=isolates or resource in (objects.NAMESPACES, objects.NETWORK_POLICIES))
+    shape = replace(
+        shape, short_repair_backoff=is_mesh_policy or resource in (objects.NAMESPACES, objects.NETWORK_POLICIES)
+    )
     if resource.namespaced:
         # A workload is as large as its App.
         shape = replace(shape, kept=is_child, most_bytes=0 if resource in objects.WORKLOADS else MOST_OF_A_CHILD)
@@ -190,7 +192,7 @@ def child(
         versions,
         searched=searched,
         needed=needed,
-        isolates=isolates,
+        is_mesh_policy=is_mesh_policy,
     )
 
 
@@ -301,7 +303,7 @@ KINDS: tuple[Kind, ...] = (
         searched=False,
     ),
     *(
-        child(kind, policy_changed, needed=_where_served, versions=(kind.version,), searched=False, isolates=True)
+        child(kind, policy_changed, needed=_where_served, versions=(kind.version,), searched=False, is_mesh_policy=True)
         for kind in mesh_kinds()
     ),
     *(

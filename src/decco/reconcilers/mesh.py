@@ -50,7 +50,7 @@ def _is_served(caches: Caches, mesh: Mesh | None) -> bool:
 
 
 def space_mesh(caches: Caches, space: SpaceFacts, now: datetime) -> SpaceMesh:
-    """The phase that the Space is to have now. Asks for discovery if the kinds of its mesh are not served."""
+    """The phase that the Space is to have now. Requests discovery if the kinds of its mesh are not served."""
     namespace = caches.children[NAMESPACES].get(Key("", space.name))
     live = mesh_record(caches, space)
     wanted = meshes().get(space.spec.mesh.value)
@@ -63,7 +63,7 @@ def space_mesh(caches: Caches, space: SpaceFacts, now: datetime) -> SpaceMesh:
         served=_is_served(caches, wanted),
         fresh=namespace is None or namespace.owner_uid != space.uid,
         labelled=wanted is not None and namespace is not None and wanted.is_member(labels_of(namespace.obj())),
-        # Without its own the pods of its Apps would be closed to one another.
+        # Without the Space's own mesh policies its Apps' pods could not connect to each other.
         waits=waits if _has_policies(caches, space, wanted) else (*waits, space.name),
         seconds=caches.settings.mesh.switch_seconds,
     )
@@ -165,12 +165,12 @@ def _accounts(caches: Caches, space: SpaceFacts, plain_clients: Iterable[str]) -
             and other.fqdn == fqdn
             and (space.spec.project is None or other.spec.project == space.spec.project)
             and caches.namespace_uid(other) is not None
-            and caches.claims.verdict(other.name).claims().holds(fqdn)
+            and caches.claims.claims_of(other.name).claims().holds(fqdn)
         ):
             yield Account(client, other.name, account)
 
 
-async def guard(
+async def write_mesh_policies(
     caches: Caches, writer: ChildWriter, app: Entry, inputs: AppInputs, desired: AppDesired, written: Written
 ) -> tuple[AppInputs, AppDesired]:
     """Writes the policies of the mesh; without them the tunnel, which leads to all ports of a pod, is not opened."""
@@ -178,12 +178,12 @@ async def guard(
     await writer.write(policies, written)
     if all(_exists(caches, app, child) for child in policies):
         return inputs, desired
-    inputs = replace(inputs, mesh=replace(inputs.mesh, guarded=False))
+    inputs = replace(inputs, mesh=replace(inputs.mesh, has_policies=False))
     return inputs, app_children(inputs)
 
 
 def _exists(caches: Caches, app: Entry, policy: Child) -> bool:
-    """Whether the App has it. It may be older: an older one permits less than the tunnel, too."""
+    """Whether the App has this policy. An outdated one is enough: it also permits less than the tunnel."""
     store = caches.children.get(policy.resource)
     entry = store.get(key_of(policy.obj)) if store is not None else None
     return entry is not None and entry.owner_uid == app.uid

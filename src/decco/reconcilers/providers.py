@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from decco.backoff import pauses
 from decco.dns.errors import DnsError, InvalidRecord, ProviderRefused, ProviderThrottled, ProviderUnreachable
-from decco.dns.factory import Outside, make_dns
+from decco.dns.factory import ProviderEnvironment, make_dns
 from decco.dns.service import Dns
 from decco.errors import ConfigError
 from decco.kube import discovery
@@ -46,7 +46,7 @@ async def dns_service(settings: Settings, client: Client, metrics: Metrics) -> D
     """
     if not settings.dns.providers:
         return None
-    make = _maker(settings, await read_outside(settings, client), metrics, lambda: True)
+    make = _maker(settings, await read_provider_environment(settings, client), metrics, lambda: True)
     return await asyncio.to_thread(make)
 
 
@@ -64,31 +64,33 @@ async def dns_maker(
         return None
     for pause in pauses(*RETRY_SECONDS):
         try:
-            outside = await read_outside(settings, client)
+            environment = await read_provider_environment(settings, client)
             break
         except KubeError as error:
             log.warning("dns credentials cannot be read yet", error=str(error), retry_seconds=pause)
         await asyncio.sleep(pause)
-    make = _maker(settings, outside, metrics, may_write)
+    make = _maker(settings, environment, metrics, may_write)
     # A mistake in them ends the process at the start, not hours later at the first leader session.
     await asyncio.to_thread(make)
     return make
 
 
-def _maker(settings: Settings, outside: Outside, metrics: Metrics, may_write: Callable[[], bool]) -> Callable[[], Dns]:
+def _maker(
+    settings: Settings, environment: ProviderEnvironment, metrics: Metrics, may_write: Callable[[], bool]
+) -> Callable[[], Dns]:
     for provider in settings.dns.providers:
         metrics.add_dns_provider(provider.label)
     return lambda: make_dns(
         settings.dns,
         settings.cluster_id,
-        outside,
+        environment,
         metrics.dns_call,
         dry_run=settings.dry_run,
         may_write=may_write,
     )
 
 
-async def read_outside(settings: Settings, client: Client) -> Outside:
+async def read_provider_environment(settings: Settings, client: Client) -> ProviderEnvironment:
     """What the providers need. Raises KubeError, and ConfigError for a credential that cannot be read."""
     secrets = {}
     for name in sorted(settings.dns.secret_names):
@@ -110,7 +112,7 @@ async def read_outside(settings: Settings, client: Client) -> Outside:
             log.warning("dns credentials cannot be read", secret=name, error=str(error))
             return None
 
-    return Outside(secrets, settings.namespace, read, objects)
+    return ProviderEnvironment(secrets, settings.namespace, read, objects)
 
 
 def _content(secret: Obj) -> Mapping[str, bytes]:

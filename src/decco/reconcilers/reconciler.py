@@ -22,7 +22,7 @@ from decco.kube.controller import Action
 from decco.kube.entry import Entry
 from decco.kube.store import Store
 from decco.objects import Key, Obj, Resource
-from decco.reconcilers.answers import NOT_PROBING, Answering, Found
+from decco.reconcilers.answers import NOT_PROBING, Answering, EdgeState
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.children import ChildWriter, Written
 from decco.reconcilers.edge import space_live
@@ -56,7 +56,7 @@ class DnsRecords(Protocol):
         obj: Obj,
         names: Sequence[str],
         addresses: Sequence[str] | None,
-        found: Found = NOT_PROBING,
+        found: EdgeState = NOT_PROBING,
         restored: Collection[str] = (),
         role: Role = Role.ACTIVE,
         joins: Callable[[], bool] = lambda: True,
@@ -122,7 +122,7 @@ class Reconciler(ABC):
     async def block(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
         """Nothing can be written now; what exists stays as it is, and the status contains the reason."""
         await self.report(entry, obj, self._blocked_status(problem, entry.generation, status_of(obj), self.now()))
-        return Action.done()
+        return Action()
 
     async def pause(self, entry: Entry, obj: Obj, why: Problem, lost: Iterable[str] = ()) -> None:
         """Writes only the status; withdraws the names that the object has ``lost``."""
@@ -145,15 +145,15 @@ class Reconciler(ABC):
         """The Space, of which ``entry`` is the object, as it is served: with the names that it has removed from
         ``httpHostnames`` while a zone has their records. So a name never leads to an edge that does not serve it.
         """
-        unwanted = self.caches.claims.unwanted(space.name)
-        if not unwanted:
+        unclaimed = self.caches.claims.unclaimed(space.name)
+        if not unclaimed:
             return space, claims
-        left = self.records.former(entry, names_with_record(space, claims)) & unwanted
+        left = self.records.former(entry, names_with_record(space, claims)) & unclaimed
         secrets = certificates_of(space_live(self.caches, space).listeners) if left else {}
         former = {name: secrets[name] for name in left if name in secrets}
         served = with_former(space, former)
-        held = claims.granted | {each for each in former if entry_of(served, each) == each}
-        return served, replace(claims, granted=held)
+        granted = claims.granted | {each for each in former if entry_of(served, each) == each}
+        return served, replace(claims, granted=granted)
 
     def serving(self, entry: Entry, claims: Collection[Claim]) -> set[tuple[Resource, Key]]:
         """The owner's listeners and routes that contain a name of these claims."""
@@ -167,7 +167,7 @@ class Reconciler(ABC):
 
     def kept(self, entry: Entry, claims: Collection[Claim]) -> frozenset[Claim]:
         """What the Space of the object has beside these claims."""
-        return self.caches.claims.verdict(entry.key.namespace or entry.key.name).granted - frozenset(claims)
+        return self.caches.claims.claims_of(entry.key.namespace or entry.key.name).granted - frozenset(claims)
 
     async def prune(self, entry: Entry, obj: Obj, keep: set[tuple[Resource, Key]], written: Written) -> None:
         """Deletes what is no longer desired, and reports what decco cannot delete."""
@@ -188,7 +188,7 @@ class Reconciler(ABC):
         if problems:
             status = withdrawal_status(problems, entry.generation, status_of(obj), self.now())
             await self.report(entry, obj, status)
-        return Action.done()
+        return Action()
 
 
 def _labelled(entry: Entry) -> LabelledOwner:
@@ -198,7 +198,7 @@ def _labelled(entry: Entry) -> LabelledOwner:
 def requeue_action(*seconds: float | None) -> Action:
     """The earliest of these plus a short delay, so that it is over by then; None is never."""
     wanted = [each + MOMENT_SECONDS for each in seconds if each is not None]
-    return Action.requeue_after(min(*wanted, LONGEST_SECONDS)) if wanted else Action.done()
+    return Action(requeue_after=min(*wanted, LONGEST_SECONDS)) if wanted else Action()
 
 
 def seconds_to_expiry(views: Iterable[SecretView], now: datetime) -> float | None:

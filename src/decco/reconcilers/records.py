@@ -18,7 +18,7 @@ from decco.desired.http_names import server_name
 from decco.desired.model import Problem
 from decco.desired.move import NO_MOVE, Move
 from decco.dns.errors import REASON_PENDING, REASONS
-from decco.dns.records import Role, WantedRecord
+from decco.dns.records import DesiredRecord, Role
 from decco.frozen import frozen
 from decco.kube.client import Client
 from decco.kube.entry import Entry
@@ -27,8 +27,8 @@ from decco.kube.identity import is_there
 from decco.kube.store import Change, Store, subscribed
 from decco.log import get_logger
 from decco.objects import ANNOTATION_ABANDON_DNS, FINALIZER_DNS, Obj, annotations_of
-from decco.reconcilers.answers import NOT_PROBING, Found
-from decco.reconcilers.served import Served
+from decco.reconcilers.answers import NOT_PROBING, EdgeState
+from decco.reconcilers.record_probes import RecordProbes
 from decco.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,10 +66,15 @@ class Records:
     """
 
     def __init__(
-        self, dns: Dns | None, client: Client, settings: Settings, clock: Callable[[], float], served: Served
+        self,
+        dns: Dns | None,
+        client: Client,
+        settings: Settings,
+        clock: Callable[[], float],
+        record_probes: RecordProbes,
     ) -> None:
         self._dns = dns
-        self._served = served
+        self._record_probes = record_probes
         self._client = client
         self._grace = settings.dns.no_address_grace_seconds
         self._dry_run = settings.dry_run
@@ -112,7 +117,7 @@ class Records:
         self._without_address.pop(uid, None)
         self._failing.pop(uid, None)
         self._answered.discard(uid)
-        self._served.forget(uid)
+        self._record_probes.forget(uid)
 
     async def publish(
         self,
@@ -121,28 +126,28 @@ class Records:
         obj: Obj,
         names: Sequence[str],
         addresses: Sequence[str] | None,
-        found: Found = NOT_PROBING,
+        found: EdgeState = NOT_PROBING,
         restored: Collection[str] = (),
         role: Role = Role.ACTIVE,
         joins: Callable[[], bool] = lambda: True,
         move: Move = NO_MOVE,
     ) -> Published:
         """Publishes ``names`` of the object with ``addresses``; its other names are withdrawn. While the addresses are
-        not known (None), all stay as they are. Of names that are held back no record is created; one that exists stays.
-        A name that clusters share, and that has failed at this edge for some time, leads to the others. One that leads
-        to others is not added here unless the object ``joins``, that is, can serve it. The object may take over
+        unknown (None), no record changes. For a name in ``found.held_back`` no record is created; an existing one
+        stays. A name that clusters share, and that has failed at this edge for some time, leads to the others. One that
+        leads to others is not added here unless the object ``joins``, that is, can serve it. The object may take over
         ``restored`` names from one that does not exist. With ``move`` they are offered to another cluster, or taken
         from it when it offers them.
 
         Raises Conflict if the object changed meanwhile.
         """
-        held, current = _held(obj), Published(entry, obj)
+        has_finalizer, current = _has_finalizer(obj), Published(entry, obj)
         if self._dns is None:
-            if not held:
+            if not has_finalizer:
                 return current
             _warn_left(store, entry)
-            return await self._set(store, current, held=False)
-        if not names and not held:
+            return await self._set_finalizer(store, current, present=False)
+        if not names and not has_finalizer:
             self._forget(entry.uid)
             return current
         if role is Role.LEAVING:
@@ -155,8 +160,8 @@ class Records:
         left = self._grace_left(entry.uid, addresses)
         if not names or left == 0:
             return await self._withdraw(self._dns, store, current, names)
-        if addresses and not held and any(self._dns.serves(name) for name in names):
-            current = await self._set(store, current, held=True)
+        if addresses and not has_finalizer and any(self._dns.serves(name) for name in names):
+            current = await self._set_finalizer(store, current, present=True)
         _check_exists(store, current.entry)
         targets = frozenset(addresses)
         standby, until = self._standby(entry.uid, names, found)
@@ -166,7 +171,7 @@ class Records:
         state = self._dns.ensure(
             entry.uid,
             [
-                WantedRecord(
+                DesiredRecord(
                     name,
                     targets,
                     create=name not in found.held_back,
@@ -182,8 +187,8 @@ class Records:
         problems = self._settled(current, tuple(_problem(each) for each in state.problems))
         known = {each.name for each in state.problems}
         zones = self._dns.published(entry.uid)
-        served = self._served.problems(current.entry, zones, targets, shared=self._shared)
-        not_served = (problem for name, problem in served.items() if name not in known)
+        unserved = self._record_probes.problems(current.entry, zones, targets, shared=self._shared)
+        not_served = (problem for name, problem in unserved.items() if name not in known)
         requeue_after = min((each for each in (left, until) if each is not None), default=None)
         return replace(current, problems=(*problems, *not_served), requeue_after=requeue_after, here=bool(zones))
 
@@ -192,18 +197,18 @@ class Records:
     ) -> Published:
         """Withdraws the names of an object that is not placed here, shared ones once others serve them."""
         uid = current.entry.uid
-        self._served.forget(uid)
-        if not _held(current.obj):
+        self._record_probes.forget(uid)
+        if not _has_finalizer(current.obj):
             dns.forget(uid)
             return current
         self._left.pop(uid, None)
         _check_exists(store, current.entry)
         targets = frozenset(addresses)
-        state = dns.ensure(uid, [WantedRecord(name, targets, role=Role.LEAVING) for name in names])
+        state = dns.ensure(uid, [DesiredRecord(name, targets, role=Role.LEAVING) for name in names])
         if not dns.absent(uid):
             problems = tuple(map(_problem, state.problems)) or (_WITHDRAWING,)
             return replace(current, problems=problems, here=True)
-        current = await self._set(store, current, held=False)
+        current = await self._set_finalizer(store, current, present=False)
         self._forget(uid)
         self._left[uid] = self._clock()
         return current
@@ -212,13 +217,13 @@ class Records:
         """Seconds for which the names of these objects may lead here, as far as is known now; None if none does."""
         if self._dns is None:
             return None
-        if any(_held(owner.obj()) for owner in owners):
+        if any(_has_finalizer(owner.obj()) for owner in owners):
             return JOIN_SECONDS
         since = max(self._left.get(owner.uid, self._started) for owner in owners)
         left = since + self._ttl - self._clock()
         return left if left > 0 else None
 
-    def _standby(self, uid: str, names: Iterable[str], found: Found) -> tuple[dict[str, bool | None], float | None]:
+    def _standby(self, uid: str, names: Iterable[str], found: EdgeState) -> tuple[dict[str, bool | None], float | None]:
         """By name whether it stands by, for names that do not answer at this edge: None for as it is; and the seconds
         until the first of them does.
         """
@@ -237,16 +242,16 @@ class Records:
         """Nothing is to be published; ``names`` would be if the edge had an address."""
         problems: list[Problem] = []
         uid = current.entry.uid
-        self._served.forget(uid)
-        if not _held(current.obj):
+        self._record_probes.forget(uid)
+        if not _has_finalizer(current.obj):
             dns.forget(uid)  # nothing was published; a release would enqueue it without end
         else:
             dns.release(uid)
             if dns.gone(uid):
-                current = await self._set(store, current, held=False)
+                current = await self._set_finalizer(store, current, present=False)
                 dns.forget(uid)
             else:
-                problems = [_problem(each) for each in dns.obstacles(uid)] or ([] if names else [_WITHDRAWING])
+                problems = [_problem(each) for each in dns.blocking_problems(uid)] or ([] if names else [_WITHDRAWING])
         unpublished = [
             Problem(
                 reasons.NO_ADDRESS,
@@ -297,7 +302,7 @@ class Records:
         reports its end.
         """
         obj = entry.obj()
-        if not _held(obj):
+        if not _has_finalizer(obj):
             return ()
         if self._dns is None:
             _warn_left(store, entry)
@@ -306,22 +311,22 @@ class Records:
         else:
             _check_exists(store, entry)
             self._dns.release(entry.uid, names)
-            others = [other for other in wait_for if _held(other.obj())]
+            others = [other for other in wait_for if _has_finalizer(other.obj())]
             if others or not self._dns.gone(entry.uid):
                 uids = (entry.uid, *(other.uid for other in others))
-                return tuple(_problem(each) for uid in uids for each in self._dns.obstacles(uid))
-        await self._set(store, Published(entry, obj), held=False)
+                return tuple(_problem(each) for uid in uids for each in self._dns.blocking_problems(uid))
+        await self._set_finalizer(store, Published(entry, obj), present=False)
         self._forget(entry.uid)
         return ()
 
-    async def _set(self, store: Store, current: Published, *, held: bool) -> Published:
+    async def _set_finalizer(self, store: Store, current: Published, *, present: bool) -> Published:
         """Sets or removes the finalizer of exactly this version of the object."""
         entry, obj = current.entry, current.obj
         others = [each for each in obj["metadata"].get("finalizers") or () if each != FINALIZER_DNS]
         meta = {
             "uid": entry.uid,
             "resourceVersion": str(entry.version),
-            "finalizers": [*others, FINALIZER_DNS] if held else others,
+            "finalizers": [*others, FINALIZER_DNS] if present else others,
         }
         try:
             written = await self._client.patch(store.resource, entry.key, {"metadata": meta})
@@ -329,7 +334,7 @@ class Records:
             if await is_there(self._client, store.resource, entry.key, entry.uid):
                 raise
             # Another client removed the last finalizer; its event will follow.
-            if held:
+            if present:
                 raise Conflict(error.status, error.reason, error.message) from error
             return current
         if self._dry_run:
@@ -347,20 +352,20 @@ def _warn_left(store: Store, entry: Entry) -> None:
 
 
 def _check_exists(store: Store, entry: Entry) -> None:
-    """Raises Conflict if the object is gone since its reconcile began: its end was reported already, so what is wanted
-    for it now would be wanted for ever, and no other owner could have its names.
+    """Raises Conflict if the object is gone since its reconcile began. Its deletion was already reported to the DNS
+    service, so records declared now would never be withdrawn.
     """
     current = store.get(entry.key)
     if current is None or current.uid != entry.uid:
         raise Conflict(409, "Conflict", "the object was removed, or another has its name now")
 
 
-def _held(obj: Obj) -> bool:
+def _has_finalizer(obj: Obj) -> bool:
     """Whether the object is kept until its records are gone."""
     return FINALIZER_DNS in (obj["metadata"].get("finalizers") or ())
 
 
 def _problem(problem: DnsProblem) -> Problem:
-    """The reasons of the DNS package are also those of conditions, but for one; a test compares the two lists."""
+    """The reasons of the DNS package are also those of conditions, except one; a test compares the two lists."""
     reason = problem.reason if problem.reason in REASONS else reasons.DNS_FAILED
     return Problem(reasons.WAITING_FOR_DNS if reason == REASON_PENDING else reason, problem.message)

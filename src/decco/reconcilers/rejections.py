@@ -1,9 +1,9 @@
 """Cached rejections: what the API server refused, and the time of each retry.
 
-A rejection stands while the question is the same: the desired object, its owner, and the live object. It also ends when
-the rule that refused it changes. decco is not allowed to watch the policies, quotas and webhooks of the cluster, so
-each rejected object is tried again after a while. That is one request for each, and one policy may refuse thousands, so
-the pause grows with their number: at most RETRIES_PER_SECOND for one rule, TOTAL_PER_SECOND for all. With so many,
+A rejection is kept while the write's key is the same: the desired object, its owner, and the live object. It also ends
+when the rule that refused it changes. decco is not allowed to watch the policies, quotas and webhooks of the cluster,
+so each rejected object is tried again after a while. That is one request for each, and one policy may refuse thousands,
+so the pause grows with their number: at most RETRIES_PER_SECOND for one rule, TOTAL_PER_SECOND for all. With so many,
 retries are frequent, and the first one with another answer shows that the rule has changed: then all that the rule
 refused are tried within SPREAD_SECONDS.
 """
@@ -38,10 +38,10 @@ Enqueue = Callable[[str, float], None]
 
 
 @frozen
-class Question:
-    """The content of a request: two equal questions get the same answer while the rules are unchanged."""
+class WriteKey:
+    """Identifies a write: equal keys are refused or accepted alike while the cluster's rules are unchanged."""
 
-    wanted: str
+    desired_hash: str
     """Hash of the desired object, the owner's UID included."""
     owner: str
     live: object
@@ -50,10 +50,10 @@ class Question:
 
 @dataclass(slots=True)
 class _Rejection:
-    question: Question
+    write_key: WriteKey
     refusal: Refusal
     rule: str
-    asked: float
+    refused_at: float
     until: float
     cached: bool
     """False while so few are refused that each reconcile may send the request."""
@@ -79,22 +79,22 @@ class Rejections:
     def __contains__(self, ref: ObjectRef) -> bool:
         return ref in self._known
 
-    def standing(self, ref: ObjectRef, question: Question) -> Refusal | None:
-        """The cached answer to this question; None if a request is needed."""
+    def cached(self, ref: ObjectRef, write_key: WriteKey) -> Refusal | None:
+        """The cached refusal of this write; None if a request is needed."""
         known = self._known.get(ref)
         if known is None or not known.cached:
             return None
         now = self._clock()
-        asked = known.question
-        if asked == question:
+        known_key = known.write_key
+        if known_key == write_key:
             left = known.until - now
-        elif (asked.wanted, asked.owner) == (question.wanted, question.owner):
-            left = min(known.until, known.asked + MIN_RETRY_SECONDS) - now
+        elif (known_key.desired_hash, known_key.owner) == (write_key.desired_hash, write_key.owner):
+            left = min(known.until, known.refused_at + MIN_RETRY_SECONDS) - now
         else:
             left = 0.0
         return replace(known.refusal, requeue_after=left) if left > 0 else None
 
-    def refused(self, ref: ObjectRef, question: Question, refusal: Refusal, rule: str) -> Refusal:
+    def refused(self, ref: ObjectRef, write_key: WriteKey, refusal: Refusal, rule: str) -> Refusal:
         """The request was refused by ``rule`` ("" if that is not known); returns the refusal with the time of the
         retry.
 
@@ -102,7 +102,7 @@ class Rejections:
         request.
         """
         before = self._drop(ref)
-        if before is not None and before.rule != rule and before.question == question:
+        if before is not None and before.rule != rule and before.write_key == write_key:
             self._release(before.rule)
         now = self._clock()
         self._sweep(now)
@@ -111,19 +111,22 @@ class Rejections:
         shortest = refusal.requeue_after or (RETRY_SECONDS if rule else REFUSAL_SECONDS)
         pause = self._pause(shortest, len(members))
         cached = refusal.requeue_after is None or pause != shortest
-        self._known[ref] = _Rejection(question, refusal, rule, now, now + pause, cached)
+        self._known[ref] = _Rejection(write_key, refusal, rule, now, now + pause, cached)
         return replace(refusal, requeue_after=pause)
 
-    def stands(self, ref: ObjectRef, question: Question) -> None:
+    def rebind(self, ref: ObjectRef, write_key: WriteKey) -> None:
         """The rejection is not about the state of the live object, which has been written since."""
         known = self._known.get(ref)
-        if known is not None and (known.question.wanted, known.question.owner) == (question.wanted, question.owner):
-            known.question = question
+        if known is not None and (known.write_key.desired_hash, known.write_key.owner) == (
+            write_key.desired_hash,
+            write_key.owner,
+        ):
+            known.write_key = write_key
 
-    def passed(self, ref: ObjectRef, question: Question) -> None:
+    def passed(self, ref: ObjectRef, write_key: WriteKey) -> None:
         """The request was not refused."""
         before = self._drop(ref)
-        if before is not None and before.question == question:
+        if before is not None and before.write_key == write_key:
             self._release(before.rule)
 
     def _pause(self, shortest: float, members: int) -> float:
@@ -145,7 +148,7 @@ class Rejections:
             known = self._known[ref]
             known.until = min(known.until, now)
             if self._enqueue is not None:
-                self._enqueue(known.question.owner, spread * self._jitter())
+                self._enqueue(known.write_key.owner, spread * self._jitter())
 
     def _drop(self, ref: ObjectRef) -> _Rejection | None:
         if (known := self._known.pop(ref, None)) is not None:

@@ -11,15 +11,15 @@ from typing import TypeVar
 from decco.api.conditions import ConditionType
 from decco.desired import reasons
 from decco.desired.ownership import holders_of
-from decco.kube.budget import Budget
+from decco.kube.bounded_map import BoundedMap
 from decco.kube.client import Client
 from decco.kube.controller import Postponed
 from decco.kube.entry import Entry
 from decco.kube.errors import ApiError, Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.identity import is_there
-from decco.kube.latest import Latest
 from decco.kube.store import Store
+from decco.kube.token_bucket import TokenBucket
 from decco.log import get_logger
 from decco.objects import Obj, Resource
 from decco.reconcilers.outcomes import is_by_policy, left_over
@@ -40,7 +40,7 @@ _OF_A_CONDITION = frozenset({"type", "status", "reason", "message"})
 class _Share:
     """The status writes of one Space and its Apps."""
 
-    budget: Budget
+    budget: TokenBucket
     waiting: set[str] = field(default_factory=set)
     """UIDs of the objects whose status was postponed."""
 
@@ -52,10 +52,10 @@ class Reporter:
         self._client = client
         self._recorder = recorder
         self._clock = clock
-        self._shares: Latest[str, _Share] = Latest()
-        self._unwritable: Latest[str, int] = Latest()
+        self._shares: BoundedMap[str, _Share] = BoundedMap()
+        self._unwritable: BoundedMap[str, int] = BoundedMap()
         """UID -> version of objects whose status the API server refused."""
-        self._left: Latest[str, bool] = Latest()
+        self._left: BoundedMap[str, bool] = BoundedMap()
         """UID -> whether it was being deleted, of objects that were reported as left over."""
 
     async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
@@ -68,7 +68,7 @@ class Reporter:
         before = status_of(obj)
         if before == status:
             return False
-        self._wait_in_turn(entry)
+        self._take_status_token(entry)
         resource, meta = store.resource, {"name": entry.key.name, "uid": entry.uid}
         if entry.key.namespace:
             meta["namespace"] = entry.key.namespace
@@ -100,10 +100,10 @@ class Reporter:
         self._send_events(subject, before, status)
         return True
 
-    def _wait_in_turn(self, entry: Entry) -> None:
+    def _take_status_token(self, entry: Entry) -> None:
         """Raises Postponed if the objects of this Space have used up their budget of status writes."""
         now, space = self._clock(), entry.key.namespace or entry.key.name
-        share = self._shares[space] = self._shares.get(space) or _Share(Budget(STATUS_BURST, STATUS_SECONDS, now))
+        share = self._shares[space] = self._shares.get(space) or _Share(TokenBucket(STATUS_BURST, STATUS_SECONDS, now))
         if share.budget.full_again(now):
             share.waiting.clear()
         if not share.budget.take(now):
@@ -140,8 +140,8 @@ class Reporter:
             old, well = known.get(type_), status == "True" or reason in reasons.WAITING
             if not _is_news(condition, old):
                 continue
-            turned = old is not None and old["status"] != status
-            if type_ == ConditionType.READY and status != "True" and not turned and reason in causes:
+            status_changed = old is not None and old["status"] != status
+            if type_ == ConditionType.READY and status != "True" and not status_changed and reason in causes:
                 continue  # Ready repeats the cause of another condition; only a change of its status is reported
             if old is None and well and type_ != ConditionType.PAUSED and not self._recorder.may_send_minor_event():
                 continue  # the normal start of each object, and many start at once
@@ -155,7 +155,7 @@ def _reference(resource: Resource, meta: Obj) -> Obj:
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta}
 
 
-def _is_new(reported: Latest[str, V], uid: str, state: V) -> bool:
+def _is_new(reported: BoundedMap[str, V], uid: str, state: V) -> bool:
     if reported.get(uid) == state:
         return False
     reported[uid] = state

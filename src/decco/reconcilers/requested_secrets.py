@@ -75,7 +75,7 @@ class _Answer:
     deleted: bool = False
     """Whether the facts are those of a Secret that was missing at the last request."""
     state: object = None
-    """See ``LocalSecrets.look``."""
+    """See ``LocalSecrets.read_facts``."""
 
 
 def _is_copy(obj: Obj) -> bool:
@@ -98,7 +98,7 @@ class LocalSecrets:
         """By the UID of the namespace, too: another one of its name has other Secrets."""
         self._swept = clock()
 
-    async def look(self, key: Key, namespace_uid: str, state: object = None) -> SecretFacts | None:
+    async def read_facts(self, key: Key, namespace_uid: str, state: object = None) -> SecretFacts | None:
         """The Secret's facts, or None if there is no such Secret; requests it only when that is due, and when the
         ``state`` of what writes it is another than at the last request.
         """

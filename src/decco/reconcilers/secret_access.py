@@ -19,10 +19,10 @@ from typing import TypeVar
 
 from decco.desired.model import SpaceFacts
 from decco.desired.space import secrets_binding
+from decco.kube.bounded_map import BoundedMap
 from decco.kube.client import Client, ListPage
 from decco.kube.diff import to_wire
 from decco.kube.errors import AlreadyExists, Forbidden, KubeError, NotFound, NotServed, may_have_happened
-from decco.kube.latest import Latest
 from decco.objects import MANAGED_SELECTOR, ROLE_BINDINGS, SECRETS, SELF_REVIEWS, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, is_by_policy
@@ -46,11 +46,11 @@ class SecretAccess:
         self._clock = clock
         self._user = ""
         self._is_wide: bool | None = None
-        self._bound: Latest[str, float] = Latest()
+        self._bound: BoundedMap[str, float] = BoundedMap()
         """UID of a Space -> when its binding was written."""
-        self._useless: Latest[str, float] = Latest()
+        self._useless: BoundedMap[str, float] = BoundedMap()
         """UID of a Space -> when requests were still forbidden at the end of all attempts."""
-        self._unbound: Latest[str, Forbidden] = Latest()
+        self._unbound: BoundedMap[str, Forbidden] = BoundedMap()
         """UID of a Space -> why its binding was refused: the cause of the other refusals."""
         self.unconfirmed: set[str] = set()
         """Namespaces in which a write of a Secret has got no answer: whether it was carried out is not known."""
@@ -78,7 +78,7 @@ class SecretAccess:
         """
         attributes = {"verb": "list", "resource": SECRETS.plural, "namespace": namespace}
         try:
-            answer = await self._client.ask(_OWN_ACCESS, {"spec": {"resourceAttributes": attributes}})
+            answer = await self._client.create_review(_OWN_ACCESS, {"spec": {"resourceAttributes": attributes}})
         except _NO_ANSWER:
             return None
         return bool((answer.get("status") or {}).get("allowed"))
@@ -172,7 +172,7 @@ class SecretAccess:
         self._bound.pop(space.uid, None)
         raise refusal
 
-    def _is_recent(self, times: Latest[str, float], uid: str) -> bool:
+    def _is_recent(self, times: BoundedMap[str, float], uid: str) -> bool:
         return uid in times and self._clock() - times[uid] < REQUEUE_SECONDS / 2
 
     async def _write_binding(self, space: SpaceFacts) -> None:
@@ -180,7 +180,7 @@ class SecretAccess:
             # Without an answer the question is repeated for the next binding: an API server that has just started
             # refuses everything.
             try:
-                answer = await self._client.ask(SELF_REVIEWS, {})
+                answer = await self._client.create_review(SELF_REVIEWS, {})
             except _NO_ANSWER:
                 return
             self._user = str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")

@@ -38,7 +38,7 @@ from decco.reconcilers.outcomes import REQUEUE_SECONDS
 from decco.reconcilers.requested_secrets import DeletedSources, LocalSecrets
 
 if TYPE_CHECKING:
-    from decco.desired.ca_change import LiveCopy, Plan
+    from decco.desired.ca_change import CopyPlan, LiveCopy
 
 _REQUESTED = (SecretState.MISSING, SecretState.LOCAL)
 """States in which a Secret may be in the Space's namespace, or be created or deleted there, without a watch event."""
@@ -55,7 +55,7 @@ class Copying:
     """Copies whose source has a new defect, or was deleted just now: pods continue with the last good one."""
     in_force: dict[str, datetime] = field(default_factory=dict)
     """Secret -> time when its new certificate will be in the copy."""
-    requeue_afters: list[float] = field(default_factory=list)
+    requeue_after: list[float] = field(default_factory=list)
     """Seconds until a copy needs a reconcile without a change."""
     unread: bool = False
     """Whether decco may not read the Secrets of the namespace."""
@@ -117,19 +117,19 @@ class Secrets:
             if shared is None:
                 if left := await self._grace_left(space, name):
                     found.keep.add(name)
-                    found.requeue_afters.append(left)
+                    found.requeue_after.append(left)
             elif self._stays(space, shared, now):
                 found.keep.add(name)
                 begins = (shared.facts.not_before, shared.facts.lists_from)
                 waits = [(each - now).total_seconds() for each in begins if each is not None and now < each]
-                found.requeue_afters.extend(waits)
-            elif name in own or self._copy(space, name) is not None or await self._look(space, name) is None:
+                found.requeue_after.extend(waits)
+            elif name in own or self._copy(space, name) is not None or await self._local_facts(space, name) is None:
                 plan = await self._plan(space, shared, now, of_an_app=name in of_apps)
                 found.write[name] = plan.copy
                 if plan.in_force is not None:
                     found.in_force[name] = plan.in_force
                 if plan.due is not None:
-                    found.requeue_afters.append(max(0.0, (plan.due - now).total_seconds()))
+                    found.requeue_after.append(max(0.0, (plan.due - now).total_seconds()))
         return found
 
     async def revoked(self, space: SpaceFacts) -> tuple[set[str], float | None]:
@@ -193,7 +193,7 @@ class Secrets:
         shared = self._shared(space, name)
         copy = self._copy(space, name)
         if copy is None and name not in self.own(space):
-            local = await self._look(space, name)
+            local = await self._local_facts(space, name)
             if local is not None:
                 return SecretView(name, SecretState.LOCAL, local)
         if copy is not None and shared is not None:
@@ -208,11 +208,11 @@ class Secrets:
             if self._taken(Key(space.name, name)):
                 return SecretView(name, SecretState.TAKEN)
             return SecretView(name, SecretState.PENDING, shared.facts)
-        # Whether a Secret exists that is not shared with this Space is nothing that its tenants may learn.
+        # Tenants must not learn whether a Secret exists that is not shared with their Space.
         return SecretView(name, SecretState.MISSING)
 
     async def _issued_view(self, space: SpaceFacts, name: str) -> SecretView:
-        facts = await self._look(space, name)
+        facts = await self._local_facts(space, name)
         usable = facts is not None and facts.problem is None
         return SecretView(name, SecretState.LOCAL if usable else SecretState.ISSUING, facts)
 
@@ -264,7 +264,7 @@ class Secrets:
 
     def _consent(self, space: SpaceFacts, shared: SharedSecret) -> str:
         copied = self._copy(space, shared.source.name) is not None
-        claims = self._caches.claims.verdict(space.name).claims()
+        claims = self._caches.claims.claims_of(space.name).claims()
         return consent(shared.source, shared.facts, space, claims, copied=copied)
 
     async def _grace_left(self, space: SpaceFacts, name: str) -> float:
@@ -313,7 +313,7 @@ class Secrets:
                         use |= Use(frozenset({hostname}), frozenset({SERVER}))
         return use
 
-    async def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> Plan:
+    async def _plan(self, space: SpaceFacts, shared: SharedSecret, now: datetime, *, of_an_app: bool) -> CopyPlan:
         from decco.desired.ca_change import plan_copy  # late, here and below: it imports cryptography
 
         name, spec = shared.source.name, space.spec
@@ -363,13 +363,13 @@ class Secrets:
         entry = self._caches.children[SECRETS].get(Key(space.name, name))
         return entry if entry is not None and entry.owner_uid == space.uid and not entry.deleting else None
 
-    async def _look(self, space: SpaceFacts, name: str) -> SecretFacts | None:
+    async def _local_facts(self, space: SpaceFacts, name: str) -> SecretFacts | None:
         uid = self._namespace_uid(space)
         if not uid:
             return None
         certificate = self._caches.certificate(space, name) if name in space.issued else None
         state = (certificate.uid, certificate.facts) if certificate is not None else None
-        return await self._local.look(Key(space.name, name), uid, state)
+        return await self._local.read_facts(Key(space.name, name), uid, state)
 
     def _namespace_uid(self, space: SpaceFacts) -> str:
         """An empty text if there is no namespace, or one that is not the Space's: decco reads no Secrets there."""

@@ -80,7 +80,7 @@ class SpaceReconciler(Reconciler):
             raise abandoned.retryable_errors[0]
         if abandoned.requeue_after is None:
             return action
-        return requeue_action(action.seconds, abandoned.requeue_after)
+        return requeue_action(action.requeue_after, abandoned.requeue_after)
 
     async def _reconcile(self, key: Key) -> Action:
         entry = self.store.get(key)
@@ -110,13 +110,15 @@ class SpaceReconciler(Reconciler):
         return await self._close(entry, space)
 
     async def _leave(self, entry: Entry, obj: Obj, problem: Problem) -> Action:
-        """The same for a Space that cannot be understood. Else its author would have a pause without permission."""
+        """The same for a Space that cannot be understood. Otherwise an invalid spec would have the effect of a pause,
+        which needs a permission.
+        """
         await self.block(entry, obj, problem)
         return await self._close(entry, self._last_known(entry))
 
     def _last_known(self, entry: Entry) -> SpaceFacts | None:
-        """The Space; of one that cannot be understood what was known before, or what its namespace says, as if paused:
-        what it claims now is not known. None without a namespace of its own.
+        """The Space. If its spec is invalid: the last valid facts, or facts from the labels of its namespace, marked as
+        paused. None without a namespace of its own.
         """
         namespace, name = self.caches.children[NAMESPACES].get(entry.key), entry.key.name
         if namespace is None or namespace.owner_uid != entry.uid or namespace.deleting:
@@ -135,7 +137,7 @@ class SpaceReconciler(Reconciler):
     async def _close(self, entry: Entry, space: SpaceFacts | None) -> Action:
         namespace = self.caches.children[NAMESPACES].get(entry.key)
         if space is None or namespace is None:
-            return Action.done()
+            return Action()
         await self.secrets.copies.read(space, bind=False)
         self.dependencies.expiries(space.name, self.secrets.expiries(space))
         index = self.caches.claims
@@ -165,7 +167,7 @@ class SpaceReconciler(Reconciler):
         entry = self.caches.children[NAMESPACES].get(key)
         if entry is not None and entry.labelled_owner is not None and not entry.deleting:
             self.dependencies.reporter.left_over(NAMESPACES, entry.obj(), [(NAMESPACES, entry)])
-        return Action.done()
+        return Action()
 
     async def _release(self, entry: Entry) -> Action:
         """Withdraws the records before anything is deleted: first those of the Apps, in the Apps' own reconciles."""
@@ -184,7 +186,7 @@ class SpaceReconciler(Reconciler):
             space=space,
             settings=self.caches.settings,
             served=self.caches.served,
-            claims=claims.verdict(space.name).claims(),
+            claims=claims.claims_of(space.name).claims(),
             record=record_text(claims.grants(space.name)),
             transferred=claims.transferred(space.name),
             copies={},
@@ -204,7 +206,7 @@ class SpaceReconciler(Reconciler):
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
         namespace_uid = self.caches.namespace_uid(space)
-        space, held = self.serving_space(entry, space, claims.verdict(space.name).claims())
+        space, served_claims = self.serving_space(entry, space, claims.claims_of(space.name).claims())
         issued, space, issuing = await self._issued(space, is_new=is_new)
         copying = await self._copying(space, now, written, is_new=is_new)
         inputs = replace(
@@ -213,7 +215,7 @@ class SpaceReconciler(Reconciler):
             issued=issued,
             issuing=issuing,
             namespace_uid=namespace_uid,
-            claims=held,
+            claims=served_claims,
             copies=copying.write,
             secrets=await self._views(space, copying),
             in_force=copying.in_force,
@@ -272,7 +274,7 @@ class SpaceReconciler(Reconciler):
             mesh.seconds,
             served,
             records.requeue_after,
-            *copying.requeue_afters,
+            *copying.requeue_after,
             self.secrets.copies.requeue_after(space),
             self.dependencies.causes.requeue_after(space),
             seconds_to_expiry(views.values(), now),
@@ -337,8 +339,8 @@ class SpaceReconciler(Reconciler):
 
     def _serves(self, space: SpaceFacts, claim: Claim) -> bool:
         """Whether a listener or route in the Space's namespace contains the name."""
-        verdict = self.caches.claims.verdict(space.name)
-        kept = (verdict.granted | verdict.pending) - {claim}
+        claims = self.caches.claims.claims_of(space.name)
+        kept = (claims.granted | claims.pending) - {claim}
         return any(
             serves(entry.json(), [claim], kept)
             for resource in self.caches.routing_kinds

@@ -8,7 +8,7 @@ from decco.frozen import frozen
 
 
 @frozen
-class Found:
+class LookupResult:
     """The result of asking for a name once."""
 
     addresses: tuple[str, ...] = ()
@@ -19,7 +19,7 @@ class Found:
     """Whether a server failed, so that an address that is missing may still be the name's."""
 
     @classmethod
-    def merged(cls, each: Sequence[Found]) -> Found:
+    def merged(cls, each: Sequence[LookupResult]) -> LookupResult:
         """The results for several types of records. That one type has no records is no error."""
         addresses = tuple(address for found in each for address in found.addresses)
         ttls = [found.ttl for found in each if found.ttl is not None]

@@ -15,7 +15,7 @@ import dns.rdatatype
 import dns.resolver
 
 from decco.forms import parse_name_server
-from decco.resolver.model import Found
+from decco.resolver.model import LookupResult
 from decco.text import printable
 
 QUERY_SECONDS = 5.0
@@ -30,14 +30,14 @@ class Query:
     def __init__(self, servers: Sequence[str] = ()) -> None:
         self._servers = [parse_name_server(each) for each in servers]
 
-    async def __call__(self, name: str) -> Found:
+    async def __call__(self, name: str) -> LookupResult:
         """Never raises for an answer or its absence."""
         try:
             resolver = await asyncio.to_thread(self._resolver)  # it reads a file
         except (dns.exception.DNSException, OSError) as error:
-            return Found(error=_shown(error), partial=True)
+            return LookupResult(error=_shown(error), partial=True)
         absolute = dns.name.from_text(name)  # not relative to a search path
-        return Found.merged(await asyncio.gather(*(_ask(resolver, absolute, kind) for kind in ("A", "AAAA"))))
+        return LookupResult.merged(await asyncio.gather(*(_ask(resolver, absolute, kind) for kind in ("A", "AAAA"))))
 
     def _resolver(self) -> dns.asyncresolver.Resolver:
         resolver = dns.asyncresolver.Resolver(configure=not self._servers)
@@ -47,17 +47,17 @@ class Query:
         return resolver
 
 
-async def _ask(resolver: dns.asyncresolver.Resolver, name: dns.name.Name, kind: str) -> Found:
+async def _ask(resolver: dns.asyncresolver.Resolver, name: dns.name.Name, kind: str) -> LookupResult:
     try:
         answer = await resolver.resolve(name, kind, search=False)
     except dns.resolver.NoAnswer:
-        return Found(error="it has no addresses")
+        return LookupResult(error="it has no addresses")
     except dns.resolver.NXDOMAIN:
-        return Found(error="the name does not exist")
+        return LookupResult(error="the name does not exist")
     except (dns.exception.DNSException, OSError) as error:
-        return Found(error=_shown(error), partial=True)
+        return LookupResult(error=_shown(error), partial=True)
     ttl = float(answer.chaining_result.minimum_ttl)
-    return Found(addresses=tuple(str(each) for each in answer), ttl=ttl)
+    return LookupResult(addresses=tuple(str(each) for each in answer), ttl=ttl)
 
 
 def _shown(error: Exception) -> str:

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from decco.backoff import exponential
 from decco.log import get_logger
-from decco.resolver.model import Found, Known
+from decco.resolver.model import Known, LookupResult
 
 log = get_logger(__name__)
 
@@ -36,7 +36,7 @@ PAUSE_SECONDS = 10.0
 """Between two calls of an owner."""
 TOO_MANY = f"its Space has more than {MAX_NAMES_OF_A_GROUP} names"
 
-Query = Callable[[str], Awaitable[Found]]
+Query = Callable[[str], Awaitable[LookupResult]]
 
 
 class LateQuery:
@@ -46,7 +46,7 @@ class LateQuery:
         self._servers = servers
         self._query: Query | None = None
 
-    async def __call__(self, name: str) -> Found:
+    async def __call__(self, name: str) -> LookupResult:
         if self._query is None:
             from decco.resolver.query import Query as Real
 
@@ -219,11 +219,11 @@ class Resolver:
             found = await self._query(name.text)
         except Exception as error:  # noqa: BLE001 - one name must not stop the others
             log.warning("resolving a name failed unexpectedly", name=name.text, error=repr(error))
-            found = Found(error=type(error).__name__, partial=True)
+            found = LookupResult(error=type(error).__name__, partial=True)
         if self._names.get(name.text) is name:
             self._take(name, found)
 
-    def _take(self, name: _Name, found: Found) -> None:
+    def _take(self, name: _Name, found: LookupResult) -> None:
         """Takes in an answer, and plans the next question."""
         now, settings = self._clock(), self._settings()
         name.failures = 0 if found.addresses else name.failures + 1

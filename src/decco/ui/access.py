@@ -4,8 +4,8 @@ The server listens on loopback, where other users of the machine, and any web pa
 requests:
 
 * A random token, in the fragment of the URL, is required for all data. The page keeps it in the session storage of its
-  origin and sends it as a header, which no other origin can. It is no cookie: browsers send cookies to every port of a
-  host, so to servers of other users as well.
+  origin and sends it as a header, which no other origin can. It is not a cookie: browsers send cookies to every port of
+  a host, so to servers of other users as well.
 * The Host header must name loopback: a name of the web that is made to lead here (DNS rebinding) is refused. So is a
   request that the browser marks as coming from another site.
 * The page loads nothing but its own files and runs no script of another origin, and none in the markup.

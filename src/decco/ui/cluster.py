@@ -123,15 +123,15 @@ class FollowedCluster:
         snapshot = Snapshot(caches, offline=False)
         for kind, store, _ in caches.watches(self._served):
             followed = self._followed[kind.name]
-            store.swap({entry.key: entry for entry in followed.entries()}, 0)
+            store.replace_all({entry.key: entry for entry in followed.entries()}, 0)
             if followed.narrowed and kind.role is Role.OWNER:
                 snapshot.narrowed.add(followed.resource)
-        places = self.places(snapshot)
+        space_names = self.space_names(snapshot)
         for followed in self._all():
-            snapshot.unreadable |= {(followed.resource, where) for where in self._hidden(followed, places)}
+            snapshot.unreadable |= {(followed.resource, where) for where in self._hidden(followed, space_names)}
         return snapshot
 
-    def places(self, snapshot: Snapshot) -> list[str]:
+    def space_names(self, snapshot: Snapshot) -> list[str]:
         """The Spaces to show, by the names of their namespaces: with their Apps, or what can be seen of them."""
         if self.narrow:
             return list(self.namespaces)
@@ -151,13 +151,13 @@ class FollowedCluster:
         yield from self._followed.values()
         yield self._slices
 
-    def _hidden(self, followed: Followed, places: Collection[str]) -> Iterator[str]:
+    def _hidden(self, followed: Followed, space_names: Collection[str]) -> Iterator[str]:
         """The namespaces in which a kind cannot be read, "" for all."""
         if followed.resource == GATEWAY_CLASSES:
             return  # nothing is missed: without them the conditions of every gateway controller count
         unread = [scope for scope in followed.scopes if scope.forbidden or not scope.store.lists]
         if followed.narrowed and followed.resource.namespaced:
-            yield from {*places, *self.namespaces} - {scope.spec.namespace for scope in followed.scopes}
+            yield from {*space_names, *self.namespaces} - {scope.spec.namespace for scope in followed.scopes}
         yield from (scope.spec.namespace for scope in unread if not (scope.single and not scope.forbidden))
 
     async def _probe(self) -> None:
@@ -172,4 +172,4 @@ class FollowedCluster:
             except KubeError:
                 continue
             for scope in lost:
-                scope.heard()
+                scope.received()

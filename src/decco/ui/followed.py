@@ -53,7 +53,7 @@ class Scope:
         self.store = Store(self.spec.resource, self._shape)
         self.store.subscribe(lambda _change: self._changed())
 
-    def heard(self) -> None:
+    def received(self) -> None:
         """The API server has answered with objects."""
         if self.trouble is not None or self.forbidden:
             self.trouble, self.forbidden = None, False
@@ -93,7 +93,7 @@ class Followed:
             yield from scope.store
 
     def lost(self) -> Iterator[Scope]:
-        """The scopes whose connection is lost; a missing permission is none."""
+        """The scopes whose connection is lost; a missing permission is not a lost connection."""
         return (each for each in self.scopes if isinstance(each.trouble, Unreachable | ServerError))
 
     async def answered(self) -> None:
@@ -153,7 +153,7 @@ class Followed:
         while True:
             before = scope.store.lists
             try:
-                await Informer(scope.store, source, _Heard(scope)).run()
+                await Informer(scope.store, source, _ScopeObserver(scope)).run()
             except _RefusedError:
                 refusal = refusals.pop()
                 if scope.store.lists == before:
@@ -169,10 +169,10 @@ class Followed:
             try:
                 obj = await self._client.get(self.resource, key)
                 scope.store.refresh(key, scope.store.read(obj))
-                scope.heard()
+                scope.received()
             except NotFound:
                 scope.store.refresh(key, None)
-                scope.heard()
+                scope.received()
             except (Forbidden, NotServed) as error:
                 if not scope.forbidden:
                     scope.refused(error)
@@ -182,14 +182,14 @@ class Followed:
             await asyncio.sleep(FORBIDDEN_SECONDS if scope.forbidden else SINGLE_SECONDS)
 
 
-class _Heard:
+class _ScopeObserver:
     """The observer of an informer."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
     def watch_event(self, _resource: str) -> None:
-        self._scope.heard()
+        self._scope.received()
 
     def watch_trouble(self, _resource: str, _cause: str) -> None:
         """``on_trouble`` of the watch has the error itself."""

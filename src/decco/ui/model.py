@@ -22,7 +22,7 @@ from decco.views.explanation.parts import World, validity
 from decco.views.findings import Finding
 from decco.views.simulation import SimulationResult
 from decco.views.snapshot import Snapshot
-from decco.views.targets import Target
+from decco.views.targets import ExplainTarget
 
 _ORDER = (Severity.FAILURE, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
 REMARKS_SHOWN = 6
@@ -63,10 +63,10 @@ class Rows:
     def __init__(self) -> None:
         self._known: dict[Key, tuple[Entry, Obj]] = {}
 
-    def overview(self, snapshot: Snapshot, places: Iterable[str]) -> Obj:
+    def overview(self, snapshot: Snapshot, space_names: Iterable[str]) -> Obj:
         """All Spaces with their state as decco reported it, and the number of their Apps that are not ready."""
         known, self._known = self._known, {}
-        spaces = [self._space(snapshot, place, known) for place in places]
+        spaces = [self._space(snapshot, place, known) for place in space_names]
         return {"spaces": spaces, "remarks": remarks(snapshot.gaps)}
 
     def _space(self, snapshot: Snapshot, place: str, known: dict[Key, tuple[Entry, Obj]]) -> Obj:
@@ -128,7 +128,7 @@ def space_data(world: World, name: str) -> Obj:
     entry = caches.spaces.get(Key("", name))
     data: Obj = {"name": name, "remarks": remarks(world.snapshot.gaps)}
     if entry is not None:
-        data["findings"] = [finding_data(each) for each in explain(world, Target(space=name))]
+        data["findings"] = [finding_data(each) for each in explain(world, ExplainTarget(space=name))]
         if isinstance(entry.facts, SpaceFacts):
             data |= {"fqdn": entry.facts.fqdn, "project": entry.facts.spec.project}
     elif world.snapshot.may_read(SPACES) and SPACES not in world.snapshot.narrowed:
@@ -147,7 +147,7 @@ def space_data(world: World, name: str) -> Obj:
 
 def _app(world: World, app: Entry) -> Obj:
     ways = chains(world, app)
-    findings = list(explain(world, Target(app=app.key)))
+    findings = list(explain(world, ExplainTarget(app=app.key)))
     states = [*(link.severity for way in ways for link in way.links), *(each.severity for each in findings)]
     return {
         "name": app.key.name,
@@ -185,12 +185,12 @@ def graph_data(graph: ConnectivityGraph, gaps: Iterable[Finding]) -> Obj:
 # -- certificates -----------------------------------------------------------------------------------------------------
 
 
-def certificates_data(snapshot: Snapshot, places: Iterable[str], now: datetime) -> Obj:
+def certificates_data(snapshot: Snapshot, space_names: Iterable[str], now: datetime) -> Obj:
     """The certificates in the namespaces of Spaces that decco has copied or cert-manager has issued for it, the first
     to expire first.
     """
     world = World(snapshot, SimulationResult([], {}, {}), now, None)
-    shown = set(places)
+    shown = set(space_names)
     entries = [entry for entry in snapshot.caches.children[SECRETS] if entry.key.namespace in shown]
     rows = [row for entry in entries if (row := _certificate(world, entry)) is not None]
     hidden = sorted(place for place in shown if not snapshot.may_read(SECRETS, place))

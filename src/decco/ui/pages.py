@@ -15,7 +15,7 @@ from time import monotonic
 import dns.asyncresolver
 import orjson
 
-from decco.kube.latest import Latest
+from decco.kube.bounded_map import BoundedMap
 from decco.objects import APPS, SPACES, Obj
 from decco.ui.cluster import FollowedCluster
 from decco.ui.model import Rows, certificates_data, graph_data, space_data
@@ -25,7 +25,7 @@ from decco.views.explanation.parts import World
 from decco.views.lookup import Answer, look_up
 from decco.views.simulation import simulate
 from decco.views.snapshot import Snapshot
-from decco.views.targets import Target
+from decco.views.targets import ExplainTarget
 
 MOST_ANSWERS = 32
 MOST_NAMES = 1000
@@ -69,9 +69,9 @@ class Pages:
         self.cluster = cluster
         self._resolver = resolver
         self._rows = Rows()
-        self._answers: Latest[tuple[str, str], _Answer] = Latest(MOST_ANSWERS)
+        self._answers: BoundedMap[tuple[str, str], _Answer] = BoundedMap(MOST_ANSWERS)
         self._reminder: asyncio.TimerHandle | None = None
-        self._names: Latest[str, tuple[float, Answer]] = Latest(MOST_NAMES)
+        self._names: BoundedMap[str, tuple[float, Answer]] = BoundedMap(MOST_NAMES)
 
     async def overview(self) -> bytes:
         return await self._once("overview", "", self._overview)
@@ -112,11 +112,11 @@ class Pages:
 
     async def _overview(self) -> Obj:
         snapshot = self.cluster.snapshot()
-        return self._rows.overview(snapshot, self.cluster.places(snapshot))
+        return self._rows.overview(snapshot, self.cluster.space_names(snapshot))
 
     async def _space(self, name: str) -> Obj:
         snapshot = self.cluster.snapshot()
-        if name not in self.cluster.places(snapshot):
+        if name not in self.cluster.space_names(snapshot):
             raise NoSuchSpaceError(name)
         now = datetime.now(UTC)
         result = await simulate(
@@ -132,12 +132,12 @@ class Pages:
     async def _graph(self) -> Obj:
         snapshot = self.cluster.snapshot()
         gaps = snapshot.gaps
-        places = set(self.cluster.places(snapshot))
+        space_names = set(self.cluster.space_names(snapshot))
 
         def draw() -> Obj:
             snapshot.forget_children()
             graph = connectivity(snapshot, asyncio.run(simulate(snapshot, datetime.now(UTC))))
-            return graph_data(graph.only(places) if self.cluster.narrow else graph, gaps)
+            return graph_data(graph.only(space_names) if self.cluster.narrow else graph, gaps)
 
         data = await asyncio.to_thread(draw)
         for kind in (SPACES, APPS):
@@ -147,7 +147,7 @@ class Pages:
 
     async def _certificates(self) -> Obj:
         snapshot = self.cluster.snapshot()
-        return certificates_data(snapshot, self.cluster.places(snapshot), datetime.now(UTC))
+        return certificates_data(snapshot, self.cluster.space_names(snapshot), datetime.now(UTC))
 
     async def _look_up(self, names: set[str]) -> Mapping[str, Answer]:
         if self._resolver is None:
@@ -159,9 +159,9 @@ class Pages:
         return {name: known[1] for name in names if (known := self._names.get(name)) is not None}
 
 
-def _targets(snapshot: Snapshot, space: str) -> list[Target]:
-    apps = [Target(app=entry.key) for entry in snapshot.caches.apps.in_namespace(space)]
-    return [Target(space=space), *apps]
+def _targets(snapshot: Snapshot, space: str) -> list[ExplainTarget]:
+    apps = [ExplainTarget(app=entry.key) for entry in snapshot.caches.apps.in_namespace(space)]
+    return [ExplainTarget(space=space), *apps]
 
 
 async def _encoded(compute: Callable[[], Awaitable[Obj]]) -> bytes:

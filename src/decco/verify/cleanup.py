@@ -36,7 +36,7 @@ async def remove(client: Client, controller_namespace: str, seconds: float, run:
             found = await _removable(client, resource, controller_namespace, selector)
             for obj in found:
                 await _delete(client, resource, obj)
-            left += [_words(resource, obj) for obj in found]
+            left += [_describe(resource, obj) for obj in found]
             if resource is SPACES:
                 spaces.update(map(key_of, found))
                 left += await _namespaces_of(client, spaces)
@@ -77,13 +77,13 @@ async def _namespaces_of(client: Client, spaces: Iterable[Key]) -> list[str]:
     left = []
     for key in sorted(spaces):
         try:
-            left.append(_words(NAMESPACES, await client.get(NAMESPACES, key)))
+            left.append(_describe(NAMESPACES, await client.get(NAMESPACES, key)))
         except NotFound:
             continue
     return left
 
 
-def _words(resource: Resource, obj: Obj) -> str:
+def _describe(resource: Resource, obj: Obj) -> str:
     """The object, and why it is not gone, as far as it says so."""
     for kind in ("DNSReady", "NamespaceContentRemaining", "NamespaceFinalizersRemaining"):
         condition = condition_of(obj, kind)

@@ -60,11 +60,11 @@ async def send(address: str, request: Request, trust: ssl.SSLContext | None, por
     port = port if port is not None else (HTTPS if trust is not None else HTTP)
     try:
         async with asyncio.timeout(request.seconds), opened(address, port, request.server, trust) as (reader, writer):
-            return await ask(reader, writer, request)
+            return await exchange(reader, writer, request)
     except TimeoutError as error:
         raise Refused(f"no answer within {request.seconds:g} s") from error
     except (OSError, ssl.SSLError, http.client.HTTPException) as error:
-        raise Refused(_words(error)) from error
+        raise Refused(_describe(error)) from error
 
 
 async def certificate(address: str, server: str, trust: ssl.SSLContext) -> str:
@@ -75,7 +75,7 @@ async def certificate(address: str, server: str, trust: ssl.SSLContext) -> str:
     except TimeoutError as error:
         raise Refused(f"no answer within {SECONDS:g} s") from error
     except (OSError, ssl.SSLError) as error:
-        raise Refused(_words(error)) from error
+        raise Refused(_describe(error)) from error
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +92,7 @@ async def opened(
         cast("asyncio.Transport", writer.transport).abort()
 
 
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request) -> Answer:
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request) -> Answer:
     """Sends the request over an open connection and reads the answer to its end."""
     writer.write(request.encoded())
     await writer.drain()
@@ -133,5 +133,5 @@ def _presented(writer: asyncio.StreamWriter) -> str:
     return digest(der) if der else ""
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return str(error) or type(error).__name__

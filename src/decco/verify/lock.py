@@ -28,13 +28,13 @@ async def locked(client: Client, namespace: str, say: Callable[[str], None]) -> 
     """Holds the Lease ``decco-verify`` in decco's namespace. Raises VerifyError while another run renews it."""
     key = Key(namespace, NAME)
     lease = Lease(client, key, f"{socket.gethostname()}-{os.getpid()}", TIMES)
-    outcome = await lease.hold(CALL_SECONDS)
+    outcome = await lease.acquire_or_renew(CALL_SECONDS)
     if outcome is Outcome.TAKEN:
         say(f"waiting up to {TIMES.lease:.0f} s: the Lease {key} is held by another run, or left by a killed one")
         with suppress(TimeoutError):
             async with asyncio.timeout(TIMES.lease + TIMES.retry):
                 await lease.until_free()
-        outcome = await lease.hold(CALL_SECONDS)
+        outcome = await lease.acquire_or_renew(CALL_SECONDS)
     if outcome is Outcome.TAKEN:
         raise VerifyError(f"another run is under way, which renews the Lease {key}: wait until it has ended")
     if outcome is Outcome.UNKNOWN:
@@ -56,4 +56,4 @@ async def locked(client: Client, namespace: str, say: Callable[[str], None]) -> 
 async def _renew(lease: Lease) -> None:
     while True:
         await asyncio.sleep(TIMES.retry)
-        await lease.hold(CALL_SECONDS)
+        await lease.acquire_or_renew(CALL_SECONDS)

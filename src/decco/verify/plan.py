@@ -59,7 +59,7 @@ BY_NAME: Mapping[str, Probe] = {probe.name: probe for probe in PROBES}
 
 
 def needed(only: Collection[str], without: Collection[str]) -> frozenset[str]:
-    """Names of the probes of some groups (all if none is named) with what they need, but for those left out."""
+    """Names of the probes of some groups (all if none is named) with what they need, except those left out."""
     chosen = {probe.name for probe in PROBES if (not only or probe.group in only) and probe.group not in without}
     left = list(chosen)
     while left:

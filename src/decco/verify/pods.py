@@ -79,7 +79,7 @@ after the start: network plug-ins take a moment to know a new pod."""
 
 
 @frozen
-class Target:
+class PortCheck:
     """One line for CLIENT. ``words``: ``tcp <address> <port>`` or ``http <address> <port> <pattern of the answer>``."""
 
     id: str
@@ -101,14 +101,14 @@ def server(image: str, name: str, ports: Iterable[int], user: int | None) -> Obj
     return {**_pod(container), "terminationGracePeriodSeconds": 5}
 
 
-def client(image: str, targets: Iterable[Target], user: int | None) -> Obj:
+def client(image: str, targets: Iterable[PortCheck], user: int | None) -> Obj:
     """A PodSpec that tries all targets once and ends."""
     lines = "\n".join(target.line for target in targets)
     return {**_pod(_container(image, CLIENT, {"TARGETS": lines}, user)), "restartPolicy": "Never"}
 
 
 def results(pod: Obj) -> dict[str, bool] | None:
-    """Target -> whether it was reached; None while the client is not done."""
+    """Name of a check -> whether its target was reached; None while the client is not done."""
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         ended = (status.get("state") or {}).get("terminated")
         if ended is not None and status["name"] == "verify":

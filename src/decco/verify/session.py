@@ -168,7 +168,7 @@ async def _create(client: Client, world: World) -> None:
 async def _preflight(client: Client, settings: Settings) -> list[Finding]:
     """Failures that ``decco doctor`` finds, then its warnings: often the cause of what the probes found."""
     try:
-        running = await running_.look(client, settings.namespace)
+        running = await running_.read_running(client, settings.namespace)
         served = await discover(client, settings.routing)
     except KubeError:
         return []

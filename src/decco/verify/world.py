@@ -151,7 +151,7 @@ class World:
         """The context of a client with one of the certificates of ``material.clients``, or without."""
         return self.material.contexts[client]
 
-    async def ask(self, request: Request, client: str = "") -> Answer:
+    async def request(self, request: Request, client: str = "") -> Answer:
         """One request over TLS to the first address of the edge. Raises Refused."""
         return await edge.send(await self.address(request.server), request, self.trust(client))
 
@@ -159,13 +159,13 @@ class World:
         """The digest of the certificate that the edge presents to this server name. Raises Refused."""
         return await edge.certificate(await self.address(server), server, self.trust())
 
-    async def ask_plain(self, request: Request) -> Answer:
+    async def request_plain(self, request: Request) -> Answer:
         """The same in plain text, to port 80."""
         return await edge.send(await self.address(request.server), request, None)
 
     # Clients in pods
 
-    async def run_client(self, namespace: str, name: str, targets: list[pods_.Target]) -> dict[str, bool]:
+    async def run_client(self, namespace: str, name: str, targets: list[pods_.PortCheck]) -> dict[str, bool]:
         """The results of a pod that tries these targets. Raises Failed if it did not run to its end."""
         spec = pods_.client(self.image, targets, self.user)
         await self.create_pod(bare_pod(self.names, namespace, name, spec))

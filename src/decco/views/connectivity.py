@@ -202,7 +202,7 @@ def _open_in_mesh(
 def _may_leave(source: str, space: str, port: ServicePort, outgoing: Mapping[Key, list[Obj]]) -> bool:
     """Whether a connection to a port of a Space may leave its source, by the source's own policies.
 
-    Of a network that a Space permits nobody knows here whether it has pods, unless all its addresses are public.
+    A permitted network may contain pods unless all its addresses are public; this cannot be checked here.
     """
     if (of_space := outgoing.get(Key("", source))) is None:
         return True

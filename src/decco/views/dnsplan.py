@@ -14,7 +14,7 @@ from decco.desired.move import NO_MOVE
 from decco.dns.errors import REASON_PENDING, REASONS, DnsError
 from decco.dns.plan import Plan
 from decco.dns.provider import Change
-from decco.dns.records import RecordSet, WantedRecord
+from decco.dns.records import DesiredRecord, RecordSet
 from decco.dns.registry import marked
 from decco.dns.service import Dns, DnsProblem
 from decco.frozen import frozen
@@ -50,7 +50,7 @@ class DnsView:
     """(provider, zone, name) of names with an ownership record of this cluster whose owner does not exist."""
 
 
-async def look(dns: Dns, snapshot: Snapshot, result: SimulationResult) -> DnsView:
+async def read_zones(dns: Dns, snapshot: Snapshot, result: SimulationResult) -> DnsView:
     """Sets the desired records of ``dns``, which is not running, and reads every zone."""
     view = DnsView()
     owners = _desire(dns, snapshot, result, view)
@@ -75,7 +75,7 @@ def _desire(dns: Dns, snapshot: Snapshot, result: SimulationResult, view: DnsVie
     stores: dict[str, Store] = {"Space": snapshot.caches.spaces, "App": snapshot.caches.apps}
     for reconciled in result.results:
         entry = stores[reconciled.kind].get(reconciled.key)
-        if entry is None or not reconciled.judged:
+        if entry is None or not reconciled.determined_names:
             continue
         owners[entry.uid] = str(reconciled)
         targets = frozenset(reconciled.addresses)
@@ -85,7 +85,7 @@ def _desire(dns: Dns, snapshot: Snapshot, result: SimulationResult, view: DnsVie
         space = snapshot.caches.space(entry.key.namespace or entry.key.name)
         move = space[1].move if space is not None else NO_MOVE
         records = [
-            WantedRecord(
+            DesiredRecord(
                 name,
                 targets,
                 standby=None,

@@ -47,14 +47,14 @@ _SHOWN = 5
 
 
 @dataclass(slots=True)
-class Found:
+class ClusterInventory:
     """What the user may read of a cluster."""
 
     kinds: frozenset[str] = frozenset()
     """Kinds of the Gateway API that are served."""
     classes: list[Obj] = field(default_factory=list)
     gateways: list[Obj] = field(default_factory=list)
-    """But for those that decco has made."""
+    """Except those that decco has made."""
     ingress_classes: list[Obj] = field(default_factory=list)
     services: list[Obj] = field(default_factory=list)
     clouds: frozenset[str] = frozenset()
@@ -64,9 +64,9 @@ class Found:
     """Kinds that may not be read."""
 
 
-async def look(client: Client) -> Found:
+async def read_cluster(client: Client) -> ClusterInventory:
     """Raises KubeError if the API server cannot be reached."""
-    found = Found()
+    found = ClusterInventory()
 
     async def objects(resource: Resource, labels: str = "") -> list[Obj]:
         try:
@@ -123,7 +123,7 @@ class Edge:
     """Of its pods."""
 
 
-def choose(found: Found) -> Edge:
+def choose(found: ClusterInventory) -> Edge:
     """A shared Gateway, else a GatewayClass, else an Ingress controller."""
     judged = [(obj, _unfit(found, obj)) for obj in found.gateways]
     refused = [f"{key_of(obj)}: {why}" for obj, why in judged if why is not None]
@@ -159,7 +159,7 @@ def _named(names: Iterable[object]) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def _unfit(found: Found, gateway: Obj) -> str | None:
+def _unfit(found: ClusterInventory, gateway: Obj) -> str | None:
     """Why a Gateway cannot be shared by Spaces."""
     if LISTENER_SETS.kind not in found.kinds:
         return "the cluster serves no ListenerSets (Gateway API v1.5 or later)"
@@ -169,7 +169,7 @@ def _unfit(found: Found, gateway: Obj) -> str | None:
     return None
 
 
-def _pods_of(found: Found, gateway: Key) -> str | None:
+def _pods_of(found: ClusterInventory, gateway: Key) -> str | None:
     """The namespace of a Gateway's pods, that of its Services; None if it is not known."""
     for name, namespace in GATEWAY_LABELS:
         for obj in found.services:
@@ -185,7 +185,7 @@ def _pods_of(found: Found, gateway: Key) -> str | None:
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
-def settings_text(found: Found) -> str:
+def settings_text(found: ClusterInventory) -> str:
     """The file, which is valid as it is."""
     edge = choose(found)
     lines = [
@@ -200,7 +200,7 @@ def settings_text(found: Found) -> str:
     return "\n".join(map(clean, lines)) + "\n"
 
 
-def _routing(found: Found, edge: Edge) -> Iterator[str]:
+def _routing(found: ClusterInventory, edge: Edge) -> Iterator[str]:
     yield "routing:"
     if edge.gateway is not None:
         yield "  backend: gateway"
@@ -246,7 +246,7 @@ def _edge(edge: Edge) -> Iterator[str]:
         yield f"#   service: {example}/{example}-controller"
 
 
-def _dns(found: Found) -> Iterator[str]:
+def _dns(found: ClusterInventory) -> Iterator[str]:
     provider, why = "route53", "No provider is known here; docs/dns.md has all of them."
     needs: tuple[str, ...] = ()
     models = settings_models()
@@ -268,7 +268,7 @@ def _value(value: object) -> str:
     return json.dumps(str(value))
 
 
-def remarks(found: Found) -> Iterator[Finding]:
+def remarks(found: ClusterInventory) -> Iterator[Finding]:
     """What keeps the file from being complete."""
     edge = choose(found)
     if found.hidden:

@@ -38,7 +38,7 @@ class Running:
         return self.text is not None or self.deployment is not None
 
 
-async def look(client: Client, namespace: str) -> Running:
+async def read_running(client: Client, namespace: str) -> Running:
     """Reads the ConfigMap and the Deployment in the controller namespace."""
     hidden = False
 

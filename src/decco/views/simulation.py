@@ -61,7 +61,7 @@ class ReconcileResult:
     """That of this cluster for the names."""
     addresses: tuple[str, ...] = ()
     """Their targets."""
-    judged: bool = False
+    determined_names: bool = False
     """Whether the reconcile determined the names; if not, the published records are not changed."""
 
     def __str__(self) -> str:
@@ -111,12 +111,12 @@ async def simulate(
     dry_run = DryRunClient(snapshot, client, preview=preview)
     harness = _Harness(snapshot, dry_run, now, Causes(client, time.monotonic))
     owners = (("Space", snapshot.caches.spaces), ("App", snapshot.caches.apps))
-    keys = [(kind, entry.key) for kind, store in owners for entry in sorted(store, key=_seniority)]
+    keys = [(kind, entry.key) for kind, store in owners for entry in sorted(store, key=_creation_order)]
     results = [await harness.reconcile(kind, key) for kind, key in keys if wanted(kind, key)]
     return SimulationResult(results, harness.secrets.assumed, harness.secrets.seen)
 
 
-def _seniority(entry: Entry) -> tuple[str, Key]:
+def _creation_order(entry: Entry) -> tuple[str, Key]:
     return str(entry.obj()["metadata"].get("creationTimestamp", "")), entry.key
 
 
@@ -170,7 +170,7 @@ class _Harness:
             leaving=names if self._records.role is Role.LEAVING else (),
             role=self._records.role,
             addresses=addresses,
-            judged=self._records.published is not None,
+            determined_names=self._records.published is not None,
         )
 
 

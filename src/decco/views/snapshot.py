@@ -39,7 +39,7 @@ from decco.settings import Settings
 from decco.views.documents import Document, unknown_fields
 from decco.views.findings import Finding
 
-UNBORN = "9999-12-31T23:59:59Z"
+NOT_CREATED = "9999-12-31T23:59:59Z"
 """creationTimestamp of an object that is not in the cluster: younger than all existing objects."""
 NEWER_THAN_ALL = 2**61
 """resourceVersion above those of any server and below that of objects written by the dry-run client."""
@@ -91,7 +91,7 @@ class Snapshot:
     def forget_children(self) -> None:
         """Keep Spaces, Apps and Secrets only, so that a simulation writes all other objects."""
         for store in self.caches.children.values():
-            store.swap({}, NEWER_THAN_ALL)
+            store.replace_all({}, NEWER_THAN_ALL)
         self.offline = True
 
 
@@ -195,7 +195,7 @@ def _stamped(obj: Obj, number: int, live: Obj | None = None) -> Obj:
     meta = obj["metadata"]
     added: Obj = {
         "uid": placeholder(obj["kind"], key_of(obj)),
-        "creationTimestamp": f"{UNBORN}/{number:09d}",
+        "creationTimestamp": f"{NOT_CREATED}/{number:09d}",
         "generation": 1,
         "resourceVersion": "1",
     }
@@ -264,7 +264,7 @@ class _Reader:
         namespaces = [spec.namespace] if everywhere or self.namespaces is None else self.namespaces
         objects = await _all_of(self._list(kind, spec, each) for each in namespaces)
         entries = (read_entry(obj, store.shape) for obj in objects)
-        store.swap({entry.key: entry for entry in entries}, 0)
+        store.replace_all({entry.key: entry for entry in entries}, 0)
 
     async def _list(self, kind: Kind, spec: WatchSpec, namespace: str) -> list[Obj]:
         """The objects in one namespace or, with "", in the cluster: then Spaces, Apps and kinds without a namespace are

@@ -21,7 +21,7 @@ class UnknownTargetError(DeccoError):
 
 
 @frozen
-class Target:
+class ExplainTarget:
     """Exactly one of the three is set."""
 
     space: str | None = None
@@ -62,7 +62,7 @@ def namespaces_of(words: Iterable[str], default: str | None) -> set[str]:
     return found | ({default} if default else set())
 
 
-def resolve(word: str, snapshot: Snapshot, default_namespace: str | None = None) -> Target:
+def resolve(word: str, snapshot: Snapshot, default_namespace: str | None = None) -> ExplainTarget:
     """``namespace/app``, a Space's name, an App's name (in ``default_namespace``, or the only one of its name), or a
     host name. Raises UnknownTargetError.
     """
@@ -70,20 +70,20 @@ def resolve(word: str, snapshot: Snapshot, default_namespace: str | None = None)
     if "/" in word:
         key = Key(*word.split("/", 1))
         if caches.apps.get(key) is not None:
-            return Target(app=key)
+            return ExplainTarget(app=key)
         raise _unknown("App", word, [str(entry.key) for entry in caches.apps], snapshot)
     if default_namespace is not None and caches.apps.get(Key(default_namespace, word)) is not None:
-        return Target(app=Key(default_namespace, word))
+        return ExplainTarget(app=Key(default_namespace, word))
     if caches.spaces.get(Key("", word)) is not None:
-        return Target(space=word)
+        return ExplainTarget(space=word)
     apps = sorted(entry.key for entry in caches.apps if entry.key.name == word)
     if len(apps) == 1:
-        return Target(app=apps[0])
+        return ExplainTarget(app=apps[0])
     if apps:
         listed = ", ".join(map(str, apps[:_SHOWN])) + (", …" if len(apps) > _SHOWN else "")
         raise UnknownTargetError(f"{len(apps)} Apps have the name {word}: say which, {listed}")
     if "." in word:
-        return Target(hostname=canonical(word))
+        return ExplainTarget(hostname=canonical(word))
     names = [entry.key.name for entry in caches.spaces] + [entry.key.name for entry in caches.apps]
     raise _unknown("Space or App", word, names, snapshot)
 

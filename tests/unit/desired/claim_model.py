@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from decco.desired.claims import GrantIndex, Seniority, Wanted
+from decco.desired.claims import Claimed, ClaimOrder, GrantIndex
 from decco.desired.grants import Claim, Grant, Record
 
 Records = tuple[tuple[Claim, int], ...]
@@ -102,8 +102,8 @@ def _ranks(values: set[int]) -> dict[int, int]:
 
 
 @cache
-def wanted(name: str, age: int, claims: frozenset[Claim], listed: frozenset[str], transfer: str) -> Wanted:
-    return Wanted(Seniority(f"{age:03}", name), claims, dict.fromkeys(listed, transfer) if transfer else {})
+def claimed(name: str, age: int, claims: frozenset[Claim], listed: frozenset[str], transfer: str) -> Claimed:
+    return Claimed(ClaimOrder(f"{age:03}", name), claims, dict.fromkeys(listed, transfer) if transfer else {})
 
 
 @cache

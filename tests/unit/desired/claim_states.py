@@ -16,13 +16,14 @@ from itertools import combinations
 from sys import intern
 from typing import Any
 
-from decco.desired.claims import GrantIndex, Wanted, overlap
+from decco.desired.claims import Claimed, GrantIndex, overlap
 from decco.desired.grants import Claim, Record
 from tests.unit.desired.claim_model import (
     GONE,
     Scope,
     SpaceState,
     State,
+    claimed,
     following,
     grants,
     memory,
@@ -30,7 +31,6 @@ from tests.unit.desired.claim_model import (
     normal,
     recorded,
     records,
-    wanted,
 )
 from tests.unit.desired.tabulated_index import TabulatedIndex, table
 
@@ -243,7 +243,7 @@ class Explorer:
         index = self._empty()
         for name, space in zip(self.names, state, strict=True):
             if space.age is not None:
-                index.want(name, self._wanted(name, space))
+                index.set_claims(name, self._claimed(name, space))
             index._grants[name] = grants(space.memory)
             index._transferred[name] = dict(space.moved)
             if space.record is not None:
@@ -257,14 +257,14 @@ class Explorer:
     def _copy(self, base: GrantIndex, state: State) -> GrantIndex:
         return base.copy() if isinstance(base, TabulatedIndex) else self.index(state)
 
-    def _wanted(self, name: str, space: SpaceState) -> Wanted:
+    def _claimed(self, name: str, space: SpaceState) -> Claimed:
         assert space.age is not None
-        return wanted(name, space.age, self.choices[name][space.claims], self._listed[name], space.transfer)
+        return claimed(name, space.age, self.choices[name][space.claims], self._listed[name], space.transfer)
 
     def _put(self, state: State, number: int, changed: Fields, index: GrantIndex) -> None:
         """An event that the informers bring."""
         name, space = self.names[number], state[number]._replace(**changed)
-        index.want(name, None if space.age is None else self._wanted(name, space))
+        index.set_claims(name, None if space.age is None else self._claimed(name, space))
         if space.record != state[number].record:
             index.record(name, None if space.record is None else recorded(space.record, space.transferred))
 
@@ -284,7 +284,7 @@ class Explorer:
             mine.acquire(name, f"{now:03}", 1)
             yield f"{event}, 1 of 4", {}, mine
             changed = record()
-            served = tuple(sorted(mine.verdict(name).granted))
+            served = tuple(sorted(mine.claims_of(name).granted))
             self._check_transfers(state[number].transfer, served, changed["transferred"])
             changed |= {"served": served}
             yield f"{event}, 2 of 4", changed, mine
@@ -302,9 +302,9 @@ class Explorer:
             if each not in self._restarts:
                 index, space = self._empty(), self._spaces[each]
                 if space.age is not None:
-                    wanted = self._wanted(name, space)
-                    index.restore(name, recorded(space.status).grants, wanted.transfers)
-                    index.want(name, wanted)
+                    claimed = self._claimed(name, space)
+                    index.restore(name, recorded(space.status).grants, claimed.transfers)
+                    index.set_claims(name, claimed)
                 if space.record is not None:
                     index.record(name, recorded(space.record, space.transferred))
                 self._restarts[each] = self._pack(space._replace(memory=memory(index, name), moved=moved(index, name)))
@@ -326,7 +326,7 @@ class Explorer:
         """
         if situation not in self._granted:
             index = self.index(self.state(packed))
-            self._granted[situation] = [index.verdict(name).granted for name in self.names]
+            self._granted[situation] = [index.claims_of(name).granted for name in self.names]
             _apart("granted", self._granted[situation])
         key = tuple([self._held[each] for each in packed])
         if not self.scope.backups and key not in self._sound:

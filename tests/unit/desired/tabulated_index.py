@@ -26,7 +26,7 @@ class TabulatedIndex(GrantIndex):
     def copy(self) -> TabulatedIndex:
         new = TabulatedIndex(self._names, self._table)
         # The index replaces the values of these, and changes none in place but those that it has just made.
-        new._wanted, new._grants = self._wanted.copy(), self._grants.copy()
+        new._claimed, new._grants = self._claimed.copy(), self._grants.copy()
         new._restored, new._recorded = self._restored.copy(), self._recorded.copy()
         new._transferred = self._transferred.copy()
         return new
@@ -34,16 +34,16 @@ class TabulatedIndex(GrantIndex):
     def _index(self, space: str, former: frozenset[Claim]) -> None:
         pass
 
-    def _verdicts(self, space: str, further: Iterable[Claim]) -> dict[str, object]:  # type: ignore[override]
+    def _claims_of_others(self, space: str, further: Iterable[Claim]) -> dict[str, object]:  # type: ignore[override]
         return {}
 
     def _overlapping(self, claim: Claim) -> Iterator[tuple[Claim, str]]:
-        wanted, grants = self._wanted, self._grants
+        claimed, grants = self._claimed, self._grants
         restored = self._restored
         for theirs in self._table[claim]:
             for name in self._names:
                 if (
-                    (name in wanted and theirs in wanted[name].claims)
+                    (name in claimed and theirs in claimed[name].claims)
                     or (name in grants and theirs in grants[name])
                     or (name in restored and theirs in restored[name])
                 ):

@@ -19,8 +19,8 @@ from decco.desired.ca_change import (
     FORMER_TRUSTED,
     MAX_FORMER,
     SPREAD,
+    CopyPlan,
     LiveCopy,
-    Plan,
     authorities,
     can_be_combined,
     plan_copy,
@@ -95,7 +95,7 @@ class Story:
         self.record = ""
         self.type = "kubernetes.io/tls"
 
-    def reconcile(self, *, after: timedelta | None = None, reliable: bool = True) -> Plan:
+    def reconcile(self, *, after: timedelta | None = None, reliable: bool = True) -> CopyPlan:
         """Plans the copy, ``after`` so long, and writes it."""
         if after is not None:
             self.now += after
@@ -154,7 +154,7 @@ def test_a_renewal_by_the_same_authority_is_copied_at_once() -> None:
     issuer = authority("one")
     story = Story(signed_by(issuer))
     story.source = signed_by(issuer)
-    assert story.reconcile() == Plan(story.reconcile().copy)
+    assert story.reconcile() == CopyPlan(story.reconcile().copy)
     assert story.is_the_source()
     assert story.record == ""
 

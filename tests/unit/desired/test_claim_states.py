@@ -41,12 +41,12 @@ def test_the_table_of_the_exploration_is_the_tree_of_the_index() -> None:
 
 
 def older_wins(index: GrantIndex, space: str, claim: Claim) -> str | None:
-    mine = index._wanted[space].seniority
+    mine = index._claimed[space].order
     return next(
         (
             other
             for theirs, other in index._overlapping(claim)
-            if other != space and other in index._wanted and index._wanted[other].seniority < mine
+            if other != space and other in index._claimed and index._claimed[other].order < mine
         ),
         None,
     )
@@ -82,7 +82,7 @@ def releases_what_is_served(index: GrantIndex, space: str, _: Iterable[Claim]) -
 
 def transfers_again(index: GrantIndex, space: str, claim: Claim) -> str | None:
     for theirs, other in index._overlapping(claim):
-        listed = index._wanted[other].transfers if other != space and index._wants(other, theirs) else {}
+        listed = index._claimed[other].transfers if other != space and index._claims_name(other, theirs) else {}
         if space == listed.get(theirs.removeprefix(".")):
             return other
     return None

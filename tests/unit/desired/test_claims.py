@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from decco.desired.claims import GrantIndex, Seniority, Wanted, overlap
+from decco.desired.claims import Claimed, ClaimOrder, GrantIndex, overlap
 from decco.desired.grants import Grant, Record
 from tests.sample import seeds
 
@@ -58,13 +58,13 @@ class Cluster:
         self.time = 0
 
     def space(self, name: str, claims: Iterable[str], age: int = 0, transfers: dict[str, str] | None = None) -> None:
-        self.index.want(name, Wanted(Seniority(f"{age:03}", name), frozenset(claims), transfers or {}))
+        self.index.set_claims(name, Claimed(ClaimOrder(f"{age:03}", name), frozenset(claims), transfers or {}))
 
     def reconcile(self, name: str) -> None:
         self.time += 1
         self.index.acquire(name, f"{self.time:03}", 1)
         self.index.record(name, self.record(name))
-        served = self.index.verdict(name).granted
+        served = self.index.claims_of(name).granted
         self.index.release(name, [c for c in self.index.leaving(name) if not any(overlap(c, s) for s in served)])
         self.index.record(name, self.record(name))
 
@@ -73,7 +73,7 @@ class Cluster:
         return Record(dict(self.index.grants(name)), self.index.transferred(name))
 
     def granted(self, name: str) -> set[str]:
-        return set(self.index.verdict(name).granted)
+        return set(self.index.claims_of(name).granted)
 
 
 @pytest.mark.parametrize(("mine", "theirs"), OVERLAPPING)
@@ -86,7 +86,7 @@ def test_a_granted_name_is_not_taken_whatever_the_age_of_the_other_space(mine: s
     cluster.reconcile("other")
     assert cluster.granted("holder") == {mine}
     assert cluster.granted("other") == {".other.y"}
-    assert cluster.index.verdict("other").lost == {theirs: "holder"}
+    assert cluster.index.claims_of("other").lost == {theirs: "holder"}
 
 
 def test_of_two_spaces_that_wait_the_older_is_first_and_keeps_the_name() -> None:
@@ -112,7 +112,7 @@ def test_a_space_that_waits_in_vain_does_not_keep_others_from_what_is_free() -> 
     cluster.reconcile("a")
     cluster.reconcile("b")
     assert cluster.granted("b") == set()
-    assert cluster.index.verdict("b").lost == {".x": "c"}
+    assert cluster.index.claims_of("b").lost == {".x": "c"}
 
 
 def test_a_name_that_is_served_still_is_not_free() -> None:
@@ -136,10 +136,10 @@ def test_a_grant_lasts_as_long_as_the_namespace_if_its_space_is_gone() -> None:
     cluster = Cluster()
     cluster.space("a", [".a.x"])
     cluster.reconcile("a")
-    cluster.index.want("a", None)
+    cluster.index.set_claims("a", None)
     cluster.space("b", ["b.a.x"])
     cluster.reconcile("b")
-    assert cluster.index.verdict("b").lost == {"b.a.x": "a"}
+    assert cluster.index.claims_of("b").lost == {"b.a.x": "a"}
     assert cluster.index.record("a", None) == {"b"}
     cluster.reconcile("b")
     assert cluster.granted("b") == {"b.a.x"}
@@ -149,7 +149,7 @@ def test_a_grant_without_a_record_has_no_effect_and_reserves_the_name() -> None:
     cluster = Cluster()
     cluster.space("a", ["a.x"], age=1)
     assert cluster.index.acquire("a", "001", 1) == {"a.x"}
-    assert cluster.index.verdict("a").pending == {"a.x"}
+    assert cluster.index.claims_of("a").pending == {"a.x"}
     cluster.space("b", ["a.x"], age=0)
     cluster.reconcile("b")
     assert cluster.granted("b") == set()
@@ -160,7 +160,7 @@ def test_a_namespace_that_is_deleted_by_mistake_costs_its_space_no_name() -> Non
     cluster.space("a", ["a.x"])
     cluster.reconcile("a")
     cluster.index.record("a", None)
-    assert cluster.index.verdict("a").pending == {"a.x"}
+    assert cluster.index.claims_of("a").pending == {"a.x"}
     cluster.space("b", ["a.x"])
     cluster.reconcile("b")
     assert cluster.granted("b") == set()
@@ -169,10 +169,10 @@ def test_a_namespace_that_is_deleted_by_mistake_costs_its_space_no_name() -> Non
 def test_of_two_records_that_overlap_the_earlier_one_counts() -> None:
     index = GrantIndex()
     for name, since in (("late", "002"), ("early", "001")):
-        index.want(name, Wanted(Seniority("000", name), frozenset({"a.x"})))
+        index.set_claims(name, Claimed(ClaimOrder("000", name), frozenset({"a.x"})))
         index.record(name, Record({"a.x": Grant(since, 1)}))
-    assert index.verdict("early").granted == {"a.x"}
-    assert index.verdict("late").lost == {"a.x": "early"}
+    assert index.claims_of("early").granted == {"a.x"}
+    assert index.claims_of("late").lost == {"a.x": "early"}
     assert index.owner_of("a.x") == "early"
 
 
@@ -183,7 +183,7 @@ def test_a_transfer_moves_the_name_after_its_routes_are_gone() -> None:
     cluster.space("b", ["a.x", "b.x"], age=1, transfers={"a.x": "a"})
     cluster.reconcile("b")
     assert cluster.granted("b") == set()
-    assert cluster.index.verdict("a").lost == {"a.x": "b"}
+    assert cluster.index.claims_of("a").lost == {"a.x": "b"}
     cluster.reconcile("a")
     cluster.reconcile("b")
     assert cluster.granted("a") == {"b.x"}
@@ -202,8 +202,8 @@ def test_a_transferred_name_goes_to_its_receiver_not_to_the_older_spaces_that_wa
     for name in order:
         cluster.reconcile(spaces[name])
     assert cluster.granted("b") == {"www.a.x"}
-    assert cluster.index.verdict("a").lost == {".a.x": "b"}
-    assert cluster.index.verdict("older").lost == {"www.a.x": "b"}
+    assert cluster.index.claims_of("a").lost == {".a.x": "b"}
+    assert cluster.index.claims_of("older").lost == {"www.a.x": "b"}
 
 
 def test_a_transfer_acts_once() -> None:
@@ -225,13 +225,13 @@ def test_a_transfer_acts_once() -> None:
     for name in ("b", "a", "b"):
         cluster.reconcile(name)
     assert cluster.granted("a") == {"a.x"}
-    assert cluster.index.verdict("b").lost == {"a.x": "a"}
+    assert cluster.index.claims_of("b").lost == {"a.x": "a"}
 
     restarted = GrantIndex()
     for name, transfers in (("a", {}), ("b", moved)):
-        restarted.want(name, Wanted(Seniority("000", name), frozenset({"a.x"}), transfers))
+        restarted.set_claims(name, Claimed(ClaimOrder("000", name), frozenset({"a.x"}), transfers))
         restarted.record(name, cluster.record(name))
-    assert restarted.verdict("a").granted == {"a.x"}
+    assert restarted.claims_of("a").granted == {"a.x"}
 
     cluster.space("b", ["a.x"], age=1)
     cluster.reconcile("b")
@@ -251,18 +251,18 @@ def test_a_transfer_of_former_times_does_not_act_after_the_namespace_and_its_rec
     restarted = GrantIndex()
     for name, claims, transfers in (("a", {"a.x"}, {}), ("b", {"a.x", "b.x"}, moved)):
         restarted.restore(name, granted[name], transfers)
-        restarted.want(name, Wanted(Seniority("000", name), frozenset(claims), transfers))
+        restarted.set_claims(name, Claimed(ClaimOrder("000", name), frozenset(claims), transfers))
     restarted.record("a", Record(granted["a"]))
-    assert restarted.verdict("a").granted == {"a.x"}
+    assert restarted.claims_of("a").granted == {"a.x"}
     restarted.acquire("b", "003", 2)
-    assert restarted.verdict("b").lost == {"a.x": "a"}
+    assert restarted.claims_of("b").lost == {"a.x": "a"}
 
     new = GrantIndex()
     new.restore("b", {}, moved)
-    new.want("b", Wanted(Seniority("000", "b"), frozenset({"a.x"}), moved))
-    new.want("a", Wanted(Seniority("000", "a"), frozenset({"a.x"}), {}))
+    new.set_claims("b", Claimed(ClaimOrder("000", "b"), frozenset({"a.x"}), moved))
+    new.set_claims("a", Claimed(ClaimOrder("000", "a"), frozenset({"a.x"}), {}))
     new.record("a", Record(granted["a"]))
-    assert new.verdict("a").lost == {"a.x": "b"}, "a Space that never had a name asks for the first time"
+    assert new.claims_of("a").lost == {"a.x": "b"}, "a Space that never had a name asks for the first time"
 
 
 class Replicas:
@@ -274,9 +274,9 @@ class Replicas:
         self.records: dict[str, Record] = {}
         self.time = 0
 
-    def want(self, name: str, *claims: str) -> None:
+    def set_claims(self, name: str, *claims: str) -> None:
         for index in self.indices:
-            index.want(name, Wanted(Seniority(name, name), frozenset(claims)))
+            index.set_claims(name, Claimed(ClaimOrder(name, name), frozenset(claims)))
 
     def reconcile(self, name: str, *, crash: bool = False) -> None:
         """``crash``: the leadership is lost before anything is written."""
@@ -285,7 +285,7 @@ class Replicas:
         if crash:
             return
         self._write(name)
-        served = self.leader.verdict(name).granted
+        served = self.leader.claims_of(name).granted
         self.leader.release(name, [c for c in self.leader.leaving(name) if not any(overlap(c, s) for s in served)])
         self._write(name)
 
@@ -298,11 +298,11 @@ class Replicas:
 
 def test_a_standby_does_not_give_back_a_name_that_was_given_up_while_another_led() -> None:
     replicas = Replicas(2)
-    replicas.want("old", "x")
+    replicas.set_claims("old", "x")
     replicas.reconcile("old")
-    replicas.want("new", "x")
+    replicas.set_claims("new", "x")
     replicas.reconcile("new")
-    replicas.want("old")
+    replicas.set_claims("old")
     replicas.reconcile("old")
     replicas.reconcile("new")
     assert set(replicas.records["new"].grants) == {"x"}
@@ -315,13 +315,13 @@ def test_a_standby_does_not_give_back_a_name_that_was_given_up_while_another_led
 def test_a_grant_that_was_not_written_before_the_leadership_was_lost_yields_to_the_next_leaders() -> None:
     first, second = range(2)
     replicas = Replicas(2)
-    replicas.want("a", "x")
+    replicas.set_claims("a", "x")
     replicas.reconcile("a", crash=True)
-    replicas.want("b", "x")
-    replicas.want("a")
+    replicas.set_claims("b", "x")
+    replicas.set_claims("a")
     replicas.leader = replicas.indices[second]
     replicas.reconcile("b")
-    replicas.want("a", "x")
+    replicas.set_claims("a", "x")
     replicas.leader = replicas.indices[first]
     for name in ("a", "b"):
         replicas.reconcile(name)
@@ -332,17 +332,17 @@ def test_a_grant_that_was_not_written_before_the_leadership_was_lost_yields_to_t
 def test_no_change_of_the_leader_takes_a_name_away(seed: int) -> None:
     """Random histories: no name has two holders, and whoever has a name and wants it keeps it."""
     rng, names, claims = random.Random(seed), ("a", "b", "c"), ("x", "y", "*.y", ".y")
-    replicas, wanted = Replicas(3), dict[str, set[str]]()
+    replicas, claimed = Replicas(3), dict[str, set[str]]()
     for _ in range(60):
         name, choice = rng.choice(names), rng.random()
-        held = {each: set(record.grants) & wanted.get(each, set()) for each, record in replicas.records.items()}
+        held = {each: set(record.grants) & claimed.get(each, set()) for each, record in replicas.records.items()}
         if choice < 0.3:
-            wanted[name] = {claim for claim in claims if rng.random() < 0.4}
-            replicas.want(name, *wanted[name])
+            claimed[name] = {claim for claim in claims if rng.random() < 0.4}
+            replicas.set_claims(name, *claimed[name])
             continue
         if choice < 0.5:
             replicas.leader = rng.choice(replicas.indices)
-        elif name in wanted:
+        elif name in claimed:
             replicas.reconcile(name, crash=choice < 0.6)
         for each, before in held.items():
             assert before <= set(replicas.records[each].grants), f"{each} has lost a name"
@@ -357,12 +357,12 @@ def test_nothing_is_kept_of_a_space_that_is_gone() -> None:
     for name in ("a", "b"):
         cluster.space(name, [f"{name}.x"], transfers={"c.x": "c"})
         cluster.reconcile(name)
-    cluster.index.want("a", None)
+    cluster.index.set_claims("a", None)
     cluster.index.record("a", None)
     cluster.index.record("b", None)
-    cluster.index.want("b", None)
+    cluster.index.set_claims("b", None)
     fresh = GrantIndex()
-    for slot in ("_wanted", "_grants", "_restored", "_recorded", "_transferred"):
+    for slot in ("_claimed", "_grants", "_restored", "_recorded", "_transferred"):
         assert getattr(cluster.index, slot) == getattr(fresh, slot), slot
     assert cluster.index._root.empty
 

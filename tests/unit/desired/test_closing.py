@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from decco.api.types import SpaceSpec
-from decco.desired.claims import GrantIndex, wanted
+from decco.desired.claims import GrantIndex, claimed
 from decco.desired.closing import (
     closed_listeners,
     closed_namespace,
@@ -58,7 +58,7 @@ def test_a_port_is_not_opened_and_what_is_right_is_not_written() -> None:
 
 def index(given: SpaceFacts, *claims: str) -> GrantIndex:
     found = GrantIndex()
-    found.want("acme", wanted(given))
+    found.set_claims("acme", claimed(given))
     found.record("acme", Record({claim: Grant("2026-01-01T00:00:00Z", 1) for claim in claims}))
     return found
 
@@ -75,7 +75,7 @@ def test_a_name_that_is_transferred_is_lost() -> None:
         SpaceSpec(domain_name="example.org", hostnames=("shop.test",)),
         transfers={"shop.test": "acme"},
     )
-    held.want("other", wanted(receiver))
+    held.set_claims("other", claimed(receiver))
     assert lost_claims(held, given) == {"shop.test"}
     names = ["db.acme.example.net", "SHOP.test", "x.test"]
     assert lost_names(held, given, names) == {"shop.test", "x.test"}

@@ -10,7 +10,7 @@ import pytest
 
 from decco.desired.app import app_children
 from decco.desired.app_status import AppLive, app_status
-from decco.desired.claims import wanted
+from decco.desired.claims import claimed
 from decco.desired.closing import closed_route, lost_names, serves
 from decco.desired.endpoints import resolve
 from decco.desired.http_names import certificate_of, entry_of, server_name, with_former
@@ -91,7 +91,7 @@ def test_an_exact_name_is_before_a_wildcard() -> None:
 
 
 def test_what_a_space_claims() -> None:
-    assert wanted(space_facts(hostnames=["tcp.example.com"], **NAMES)).claims == {
+    assert claimed(space_facts(hostnames=["tcp.example.com"], **NAMES)).claims == {
         f".{FQDN}",
         "tcp.example.com",
         WWW,

@@ -214,7 +214,7 @@ def test_the_tunnel_is_open_beside_other_ports_and_only_while_its_policies_exist
 
     tunnel = ISTIO.tunnel_port
     assert ports(app_inputs(), *ROUTED, *METRICS) == [{8080, 8443, tunnel}, {9090, tunnel}]
-    unguarded = app_inputs(replace(STRICT, guarded=False))
+    unguarded = app_inputs(replace(STRICT, has_policies=False))
     assert ports(unguarded, *ROUTED, *METRICS) == [{8080, 8443}, {9090}]
     assert ports(app_inputs(NO_MESH), *ROUTED) == [{8080, 8443}]
     # An endpoint of this number is no port of the pod in the mesh.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from decco.dns.credentials import access_key, check_environment, password
-from decco.dns.factory import Outside, make_provider
+from decco.dns.factory import ProviderEnvironment, make_provider
 from decco.dns.provider import Provider
 from decco.dns.providers.coredns.client import CoreDnsProvider
 from decco.dns.providers.route53.client import Keys, Route53Provider, keys_of_environment
@@ -24,7 +24,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def made(settings: dict[str, object], content: dict[str, bytes] | None = None) -> Provider:
     (one,) = DnsSettings.model_validate({"providers": [settings]}).providers
-    return make_provider(one, Outside({str(settings.get("secretName")): content or {}}))
+    return make_provider(one, ProviderEnvironment({str(settings.get("secretName")): content or {}}))
 
 
 @pytest.mark.parametrize("raw", [b"AKIA/+x", b"AKIA/+x\n", b"AKIA/+x\r\n", b" AKIA/+x\n\n", b"\xef\xbb\xbfAKIA/+x\n"])

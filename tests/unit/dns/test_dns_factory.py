@@ -5,7 +5,7 @@ from unittest.mock import create_autospec
 import pytest
 from pydantic import ValidationError
 
-from decco.dns.factory import Outside, make_dns, make_provider, refreshing, stack
+from decco.dns.factory import ProviderEnvironment, make_dns, make_provider, refreshing, stack
 from decco.dns.provider import Objects
 from decco.dns.providers.externaldns.settings import Settings as ExternalDns
 from decco.dns.providers.memory.settings import Settings as MemorySettings
@@ -77,7 +77,7 @@ def test_wrong_credentials_end_the_start(
     made = settings(provider)
     secrets = {} if content is None else {str(provider.get("secretName")): content}
     with pytest.raises(ConfigError, match=word):
-        make_dns(made, "here", Outside(secrets), observe)
+        make_dns(made, "here", ProviderEnvironment(secrets), observe)
 
 
 def test_each_kind_is_made() -> None:
@@ -87,14 +87,14 @@ def test_each_kind_is_made() -> None:
         "etcd": {"username": b"u", "password": b"p"},
     }
     kinds = [RFC2136, AWS, ETCD, EXTERNAL, {"type": "memory", "zones": ["m.b"]}, {"type": "none", "zones": ["n.b"]}]
-    outside = Outside(secrets, objects={ExternalDns.kind: create_autospec(Objects, instance=True)})
+    outside = ProviderEnvironment(secrets, objects={ExternalDns.kind: create_autospec(Objects, instance=True)})
     made = [make_provider(one, outside) for one in settings(*kinds).providers]
     assert [p.name for p in made] == ["rfc2136", "route53", "coredns", "externaldns", "memory", "none"]
 
 
 async def test_a_dry_run_reaches_no_provider() -> None:
     one = MemorySettings(zones=("example.com",))
-    wrapped = stack(refreshing(one, Outside()), one, "here", observe, dry_run=True)
+    wrapped = stack(refreshing(one, ProviderEnvironment()), one, "here", observe, dry_run=True)
     inner = wrapped
     found = []
     while hasattr(inner, "inner"):

@@ -14,7 +14,7 @@ from decco.dns.federation import Member, Stand, members, parse
 from decco.dns.plan import Plan, Rules, plan
 from decco.dns.provider import Change, Zone
 from decco.dns.providers.memory.client import MemoryProvider
-from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, Role, WantedRecord
+from decco.dns.records import AAAA, CNAME, TXT, A, DesiredRecord, RecordSet, Role
 from decco.dns.registry import Current, Owner, fold, ownership_name, ownership_set, shared_set
 from decco.dns.service import Dns
 from decco.dns.settings import DnsSettings, FederationSettings
@@ -55,7 +55,7 @@ def decide(
     uid = uid or f"uid-{cluster}"
     rules = Rules(cluster, 180, frozenset({uid, *alive}), federation=federation)
     rules = replace(rules, uncovered={name} if uncovered else frozenset())
-    record = WantedRecord(name, frozenset(targets), create=create, standby=standby, role=role)
+    record = DesiredRecord(name, frozenset(targets), create=create, standby=standby, role=role)
     return plan(ZONE, {now.name: now} if now else {}, {name: {uid: record}}, rules)
 
 
@@ -361,15 +361,15 @@ async def test_an_owner_learns_when_its_names_begin_and_cease_to_lead_here() -> 
     west.subscribe(lambda uid: reported.append(west.state(uid).standing_by))
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(dns.run()) for dns in (east, west)]
-        east.ensure("e", [WantedRecord(NAME, frozenset({EAST}))])
+        east.ensure("e", [DesiredRecord(NAME, frozenset({EAST}))])
         await _until(lambda: bool(east.published("e")))
-        west.ensure("w", [WantedRecord(NAME, frozenset({WEST}), role=STANDBY)])
+        west.ensure("w", [DesiredRecord(NAME, frozenset({WEST}), role=STANDBY)])
         await _until(lambda: reported[-1:] == [frozenset({NAME})])
         assert west.published("w") == {}
-        east.ensure("e", [WantedRecord(NAME, frozenset({EAST}), standby=True)])
+        east.ensure("e", [DesiredRecord(NAME, frozenset({EAST}), standby=True)])
         await _until(lambda: reported[-1:] == [frozenset()])
         assert west.published("w") == {NAME: ZONE}
-        east.ensure("e", [WantedRecord(NAME, frozenset({EAST}))])
+        east.ensure("e", [DesiredRecord(NAME, frozenset({EAST}))])
         await _until(lambda: reported[-1:] == [frozenset({NAME})])
         for task in tasks:
             task.cancel()
@@ -397,14 +397,14 @@ async def _history(rng: random.Random) -> None:
     zone, provider = Zone(ZONE), MemoryProvider("memory", (ZONE,))
     addresses = {"east": EAST, "west": WEST, "north": NORTH}
     guards = {cluster: PlanGuard(provider, cluster) for cluster in addresses}
-    wanted: dict[str, WantedRecord | None] = dict.fromkeys(addresses)
+    wanted: dict[str, DesiredRecord | None] = dict.fromkeys(addresses)
     views: dict[str, dict[str, Current]] = {cluster: {} for cluster in addresses}
     for _ in range(120):
         cluster = rng.choice(sorted(addresses))
         match rng.randrange(5):
             case 0:
                 wanted[cluster] = rng.choice(
-                    [None, WantedRecord(NAME, frozenset({addresses[cluster]}), standby=rng.random() < 0.5)]
+                    [None, DesiredRecord(NAME, frozenset({addresses[cluster]}), standby=rng.random() < 0.5)]
                 )
             case 1:
                 views[cluster] = fold(await provider.records(zone), ZONE)
@@ -429,8 +429,8 @@ async def _placed_history(rng: random.Random) -> None:
     zone, provider = Zone(ZONE), MemoryProvider("memory", (ZONE,))
     addresses = {"east": EAST, "west": WEST, "north": NORTH}
     guards = {cluster: PlanGuard(provider, cluster) for cluster in addresses}
-    wanted: dict[str, WantedRecord | None] = {
-        cluster: WantedRecord(NAME, frozenset({address}), role=Role.LEAVING) for cluster, address in addresses.items()
+    wanted: dict[str, DesiredRecord | None] = {
+        cluster: DesiredRecord(NAME, frozenset({address}), role=Role.LEAVING) for cluster, address in addresses.items()
     }
     views: dict[str, dict[str, Current]] = {cluster: {} for cluster in addresses}
     served = False
@@ -438,7 +438,7 @@ async def _placed_history(rng: random.Random) -> None:
         cluster = rng.choice(sorted(addresses))
         match rng.randrange(5):
             case 0:
-                wanted[cluster] = WantedRecord(
+                wanted[cluster] = DesiredRecord(
                     NAME,
                     frozenset({addresses[cluster]}),
                     standby=rng.choice((False, False, True, None)),
@@ -467,7 +467,7 @@ async def _turn(
     cluster: str,
     provider: MemoryProvider,
     guard: PlanGuard,
-    record: WantedRecord | None,
+    record: DesiredRecord | None,
     view: dict[str, Current],
 ) -> None:
     uid = f"uid-{cluster}"
@@ -494,7 +494,7 @@ async def _turn(
 
 
 async def _settle(
-    provider: MemoryProvider, guards: dict[str, PlanGuard], wanted: dict[str, WantedRecord | None]
+    provider: MemoryProvider, guards: dict[str, PlanGuard], wanted: dict[str, DesiredRecord | None]
 ) -> None:
     for cluster, guard in guards.items():
         view = fold(await provider.records(Zone(ZONE)), ZONE)

@@ -9,15 +9,15 @@ import pytest
 
 from decco.dns.errors import InvalidRecord, RecordConflict
 from decco.dns.plan import Plan, Rules, plan
-from decco.dns.records import AAAA, CNAME, TXT, A, RecordSet, WantedRecord
+from decco.dns.records import AAAA, CNAME, TXT, A, DesiredRecord, RecordSet
 from decco.dns.registry import Current, Owner, owned_name, ownership_set
 
 ZONE = "example.com"
 NAME = "x.example.com"
 U, V, GONE = "uid-u", "uid-v", "uid-gone"
 ADDRESS = RecordSet(NAME, A, 180, ("192.0.2.1",))
-WANTED = WantedRecord(NAME, frozenset({"192.0.2.1"}))
-OTHER_WANTED = WantedRecord(NAME, frozenset({"192.0.2.7"}))
+WANTED = DesiredRecord(NAME, frozenset({"192.0.2.1"}))
+OTHER_WANTED = DesiredRecord(NAME, frozenset({"192.0.2.7"}))
 FOREIGN_MX = RecordSet(NAME, "MX", 60, ("10 mail.example",))
 
 
@@ -27,7 +27,7 @@ def ownership(uid: str, cluster: str = "here", name: str = NAME) -> RecordSet:
 
 def decide(
     current: Current | None,
-    *desired: tuple[str, WantedRecord],
+    *desired: tuple[str, DesiredRecord],
     adopt: bool = False,
     unproven: bool = False,
     paused: Collection[str] = (),
@@ -112,23 +112,23 @@ def test_a_paused_owner_does_not_keep_a_name_that_it_lost() -> None:
 
 def test_between_types_in_one_change() -> None:
     alias = RecordSet(NAME, CNAME, 180, ("lb.example",))
-    (to_alias,) = decide(MINE_U, (U, WantedRecord(NAME, frozenset({"lb.example"})))).changes
+    (to_alias,) = decide(MINE_U, (U, DesiredRecord(NAME, frozenset({"lb.example"})))).changes
     assert to_alias.dropped == (ADDRESS,)
     assert to_alias.written == (alias,)
     (back,) = decide(
-        Current(NAME, (alias,), (ownership(U),)), (U, WantedRecord(NAME, frozenset({"192.0.2.1", "2001:db8::1"})))
+        Current(NAME, (alias,), (ownership(U),)), (U, DesiredRecord(NAME, frozenset({"192.0.2.1", "2001:db8::1"})))
     ).changes
     assert back.dropped == (alias,)
     assert {s.type for s in back.written} == {A, AAAA}
 
 
 def test_a_changed_ttl_is_a_change() -> None:
-    (change,) = decide(MINE_U, (U, WantedRecord(NAME, WANTED.targets, ttl=60))).changes
+    (change,) = decide(MINE_U, (U, DesiredRecord(NAME, WANTED.targets, ttl=60))).changes
     assert {s.ttl for s in change.after} == {60}
 
 
 def test_no_alias_beside_what_others_put_there() -> None:
-    refused = decide(BESIDE_MX, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
+    refused = decide(BESIDE_MX, (U, DesiredRecord(NAME, frozenset({"lb.example"}))))
     assert refused.changes == ()
     assert "MX" in str(refused.problems[NAME, U])
     assert len(decide(BESIDE_MX, (U, OTHER_WANTED)).changes) == 1
@@ -136,21 +136,21 @@ def test_no_alias_beside_what_others_put_there() -> None:
 
 def test_who_cannot_have_a_name_keeps_no_foreign_record_in_it() -> None:
     current = Current(NAME, (ADDRESS, FOREIGN_MX), (ownership(V),))
-    result = decide(current, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
+    result = decide(current, (U, DesiredRecord(NAME, frozenset({"lb.example"}))))
     assert isinstance(result.problems[NAME, U], RecordConflict)
     assert [(c.before, c.after) for c in result.changes] == [((ADDRESS, ownership(V)), ())]
-    same = decide(BESIDE_MX, (U, WantedRecord(NAME, frozenset({"lb.example"}))))
+    same = decide(BESIDE_MX, (U, DesiredRecord(NAME, frozenset({"lb.example"}))))
     assert same.changes == ()
     assert isinstance(same.problems[NAME, U], RecordConflict)
 
 
 def test_without_an_address_the_ownership_record_is_handed_over() -> None:
-    (change,) = decide(MINE_V, (U, WantedRecord(NAME))).changes
+    (change,) = decide(MINE_V, (U, DesiredRecord(NAME))).changes
     assert (change.before, change.after) == ((ADDRESS, ownership(V)), (ADDRESS, ownership(U)))
-    (change,) = decide(Current(NAME, (), (ownership(V),)), (U, WantedRecord(NAME))).changes
+    (change,) = decide(Current(NAME, (), (ownership(V),)), (U, DesiredRecord(NAME))).changes
     assert (change.before, change.after) == ((ownership(V),), ())
-    assert decide(MINE_U, (U, WantedRecord(NAME))) == Plan()
-    assert decide(UNMARKED, (U, WantedRecord(NAME))).changes == ()
+    assert decide(MINE_U, (U, DesiredRecord(NAME))) == Plan()
+    assert decide(UNMARKED, (U, DesiredRecord(NAME))).changes == ()
 
 
 def test_two_owners_of_one_name() -> None:
@@ -164,24 +164,24 @@ def test_two_owners_of_one_name() -> None:
 
 
 def test_no_address_keeps_what_is_there_and_makes_nothing() -> None:
-    record = (U, WantedRecord(NAME))
+    record = (U, DesiredRecord(NAME))
     assert decide(MINE_U, record) == Plan()
     assert decide(None, record) == Plan()
 
 
 def test_the_apex_takes_addresses_and_no_alias() -> None:
     mail = Current(ZONE, (RecordSet(ZONE, "MX", 60, ()), RecordSet(ZONE, TXT, 60, ("spf",))))
-    (change,) = decide(mail, (U, WantedRecord(ZONE, frozenset({"192.0.2.1"})))).changes
+    (change,) = decide(mail, (U, DesiredRecord(ZONE, frozenset({"192.0.2.1"})))).changes
     assert change.before == ()
-    alias = decide(mail, (U, WantedRecord(ZONE, frozenset({"lb.example"}))))
+    alias = decide(mail, (U, DesiredRecord(ZONE, frozenset({"lb.example"}))))
     assert isinstance(alias.problems[ZONE, U], InvalidRecord)
     taken = Current(ZONE, (RecordSet(ZONE, A, 60, ("192.0.2.9",)),))
-    assert decide(taken, (U, WantedRecord(ZONE, frozenset({"192.0.2.1"})))).changes == ()
+    assert decide(taken, (U, DesiredRecord(ZONE, frozenset({"192.0.2.1"})))).changes == ()
 
 
 def test_one_bad_name_does_not_stop_the_others() -> None:
-    bad = WantedRecord(NAME, frozenset({"not an address"}))
-    good = WantedRecord("y.example.com", frozenset({"192.0.2.1"}))
+    bad = DesiredRecord(NAME, frozenset({"not an address"}))
+    good = DesiredRecord("y.example.com", frozenset({"192.0.2.1"}))
     result = plan(ZONE, {}, {NAME: {U: bad}, good.name: {V: good}}, Rules("here", 180, {U, V}))
     assert [c.name for c in result.changes] == [good.name]
     assert list(result.problems) == [(NAME, U)]
@@ -190,7 +190,7 @@ def test_one_bad_name_does_not_stop_the_others() -> None:
 @pytest.mark.parametrize("desired", [(), ((U, WANTED),), ((U, OTHER_WANTED),)])
 @pytest.mark.parametrize("current", [MINE_U, OWNERSHIP_ALONE, BESIDE_MX])
 def test_a_paused_owners_name_stays_right_or_wrong(
-    current: Current, desired: tuple[tuple[str, WantedRecord], ...]
+    current: Current, desired: tuple[tuple[str, DesiredRecord], ...]
 ) -> None:
     assert decide(current, *desired, paused=frozenset({U})) == Plan()
 
@@ -205,7 +205,7 @@ def test_the_name_of_a_paused_owner_is_not_taken() -> None:
     assert "paused" in str(found.problems[NAME, U])
 
 
-LATER = WantedRecord(NAME, frozenset({"192.0.2.7"}), create=False)
+LATER = DesiredRecord(NAME, frozenset({"192.0.2.7"}), create=False)
 
 
 def test_a_record_that_is_not_to_be_created_yet_is_kept_up_to_date() -> None:
@@ -244,7 +244,7 @@ def test_a_name_on_offer_is_taken_with_its_addresses_in_one_change() -> None:
     ],
     ids=["not expected", "expected from another", "not offered", "offered to another"],
 )
-def test_a_name_is_taken_only_if_both_agree(current: Current, record: WantedRecord) -> None:
+def test_a_name_is_taken_only_if_both_agree(current: Current, record: DesiredRecord) -> None:
     result = decide(current, (U, record))
     assert result.changes == ()
     assert isinstance(result.problems[NAME, U], RecordConflict)

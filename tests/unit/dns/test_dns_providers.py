@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from decco.dns import providers
-from decco.dns.factory import Outside, refreshing
+from decco.dns.factory import ProviderEnvironment, refreshing
 from decco.dns.provider_settings import ProviderSettings
 from decco.dns.wrappers.credential_refresh import CredentialRefresh
 
@@ -70,8 +70,8 @@ from decco.settings.load import ConfigText, WrongSettings, load
 clients = [name for name in sys.modules if name.startswith(("decco.dns.providers.", "aiobotocore", "google"))]
 imported = [name for name in clients if not name.endswith("settings") and name.count(".") > 3]
 
-from decco.dns.factory import Outside, make_dns
-from decco.dns.records import WantedRecord
+from decco.dns.factory import ProviderEnvironment, make_dns
+from decco.dns.records import DesiredRecord
 from tools.settings_page import page
 from tools.dns_page import guides
 
@@ -88,10 +88,10 @@ async def main():
         reads.append(name)
         return {"token": b"new"}
 
-    dns = make_dns(settings, "here", Outside({"key": {"token": b"old"}}, read_secret=read), lambda *_: None)
+    dns = make_dns(settings, "here", ProviderEnvironment({"key": {"token": b"old"}}, read_secret=read), lambda *_: None)
     ready = asyncio.Event()
     dns.subscribe(lambda uid: ready.set() if dns.state(uid).ready else None)
-    dns.ensure("uid", [WantedRecord("x.a.test", frozenset({"192.0.2.1"}))])
+    dns.ensure("uid", [DesiredRecord("x.a.test", frozenset({"192.0.2.1"}))])
     task = asyncio.create_task(dns.run())
     await ready.wait()
     task.cancel()
@@ -161,10 +161,10 @@ def test_a_package_is_complete(name: str) -> None:
 def test_credentials_are_always_refreshed() -> None:
     for name, model in providers.settings_models().items():
         if name in {"memory", "none"}:
-            assert isinstance(refreshing(model(zones=("a.test",)), Outside()), CredentialRefresh)
+            assert isinstance(refreshing(model(zones=("a.test",)), ProviderEnvironment()), CredentialRefresh)
 
     class Forgetful(ProviderSettings):
         type: Literal["memory"] = "memory"
 
     with pytest.raises(AttributeError, match="platform_credentials"):
-        refreshing(Forgetful(zones=("a.test",)), Outside())
+        refreshing(Forgetful(zones=("a.test",)), ProviderEnvironment())

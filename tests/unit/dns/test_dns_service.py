@@ -15,7 +15,7 @@ from decco.dns.contested import AWAITED_SECONDS, CONFLICT_SECONDS, MOST_READ
 from decco.dns.errors import BatchRefused, ProviderUnreachable
 from decco.dns.provider import Change, Outcome, Provider, Zone
 from decco.dns.providers.memory.client import MemoryProvider
-from decco.dns.records import CNAME, TXT, A, RecordSet, WantedRecord, address_sets
+from decco.dns.records import CNAME, TXT, A, DesiredRecord, RecordSet, address_sets
 from decco.dns.registry import Owner, fold, ownership_set
 from decco.dns.service import Dns, OwnerState
 from decco.dns.settings import DnsSettings
@@ -109,9 +109,9 @@ async def running(*services: Dns) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def want(*labels: str, to: str = "192.0.2.1", ttl: int | None = None) -> frozenset[WantedRecord]:
+def want(*labels: str, to: str = "192.0.2.1", ttl: int | None = None) -> frozenset[DesiredRecord]:
     return frozenset(
-        WantedRecord(f"{label}.{ZONE}", frozenset(to.split(",")) if to else frozenset(), ttl) for label in labels
+        DesiredRecord(f"{label}.{ZONE}", frozenset(to.split(",")) if to else frozenset(), ttl) for label in labels
     )
 
 
@@ -154,7 +154,7 @@ async def test_idle_costs_nothing_but_one_reading_an_hour(bench: Bench) -> None:
 
 async def test_which_desired_names_a_zone_has(bench: Bench) -> None:
     async with running(bench.dns):
-        bench.dns.ensure("u", [*want("a"), *want("no-address", to=""), WantedRecord("a.other.example")])
+        bench.dns.ensure("u", [*want("a"), *want("no-address", to=""), DesiredRecord("a.other.example")])
         assert bench.dns.published("u") == {}
         await until(bench.dns, lambda: bench.dns.published("u") == {f"a.{ZONE}": ZONE})
         bench.dns.ensure("u", want("b"))
@@ -278,7 +278,7 @@ async def test_a_change_that_is_carried_out_late_leaves_nothing_behind(bench: Be
         bench.dns.release("u")
         await asyncio.sleep(20)
         assert not bench.dns.gone("u")
-        assert "may still be carried out" in bench.dns.obstacles("u")[0].message
+        assert "may still be carried out" in bench.dns.blocking_problems("u")[0].message
         ownership = ownership_set(f"x.{ZONE}", ZONE, Owner("here", "u"), 180)
         for late in (ownership, *address_sets(f"x.{ZONE}", ["192.0.2.1"], 180)):
             bench.put(late)
@@ -398,7 +398,7 @@ async def test_a_dead_provider_does_not_delay_others(looptime: int) -> None:
     dead.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
     dns = Dns([Cache(Bisect(dead.faulty)), Cache(Bisect(alive.faulty))], "here")
     async with running(dns):
-        dns.ensure("d", [WantedRecord("x.dead.com", frozenset({"192.0.2.1"}))])
+        dns.ensure("d", [DesiredRecord("x.dead.com", frozenset({"192.0.2.1"}))])
         await until(dns, lambda: bool(dead.faulty.calls) and dns.state("d").problems[0].reason == "ProviderUnreachable")
         start = float(looptime)
         dns.ensure("a", want("x"))
@@ -445,9 +445,9 @@ async def test_a_deletion_waits_for_an_unreachable_provider_and_says_so(bench: B
         await ready(bench.dns, "u")
         bench.faulty.before = [ProviderUnreachable("down") for _ in range(1000)]
         bench.dns.release("u")
-        await until(bench.dns, lambda: bool(bench.dns.obstacles("u")))
+        await until(bench.dns, lambda: bool(bench.dns.blocking_problems("u")))
         assert not bench.dns.gone("u")
-        assert bench.dns.obstacles("u")[0].reason == "ProviderUnreachable"
+        assert bench.dns.blocking_problems("u")[0].reason == "ProviderUnreachable"
         bench.dns.abandon("u")
         del bench.faulty.before[:]
         bench.dns.ensure("v", want("x", "y"))
@@ -557,7 +557,7 @@ async def test_without_an_address_what_is_published_stays(bench: Bench) -> None:
     [("x.elsewhere.org", "ZoneNotFound"), ("a..b", "InvalidRecord"), ("_decco.x.example.com", "InvalidRecord")],
 )
 async def test_an_invalid_desired_record_is_reported_at_once(bench: Bench, name: str, reason: str) -> None:
-    state = bench.dns.ensure("u", [WantedRecord(name, frozenset({"192.0.2.1"})), *want("x")])
+    state = bench.dns.ensure("u", [DesiredRecord(name, frozenset({"192.0.2.1"})), *want("x")])
     assert {p.reason for p in state.problems} == {reason, "Publishing"}
     async with running(bench.dns):
         await until(bench.dns, lambda: [p.reason for p in bench.dns.state("u").problems] == [reason])
@@ -702,7 +702,7 @@ async def test_random_interleavings_with_a_second_writer(bench: Bench) -> None:
     for name, record in foreign.items():
         assert held[name].sets == (record,)
         assert held[name].ownership == ()
-    wanted = {record.name: (uid, record) for uid in owners for record in bench.dns._owners[uid].wanted.values()}
+    wanted = {record.name: (uid, record) for uid in owners for record in bench.dns._owners[uid].desired.values()}
     assert {n for n in held if n not in foreign} == {n for n in wanted if n not in foreign}
     for name in wanted.keys() - foreign.keys():
         uid, record = wanted[name]

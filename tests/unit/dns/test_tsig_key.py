@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from decco.dns.factory import Outside, make_provider
+from decco.dns.factory import ProviderEnvironment, make_provider
 from decco.dns.providers.rfc2136.client import Rfc2136Provider
 from decco.dns.providers.rfc2136.settings import algorithm_name
 from decco.dns.providers.rfc2136.tsig_key import TsigKey, choose, read_keys
@@ -118,7 +118,7 @@ def signing_key(text: str | bytes, folder: Path | None = None, **settings: str) 
         (folder / "key").write_bytes(raw)
         provider["tsigSecretFile"] = str(folder / "key")
     (made,) = DnsSettings.model_validate({"providers": [provider]}).providers
-    found = make_provider(made, Outside({"tsig": {"secret": raw}}))
+    found = make_provider(made, ProviderEnvironment({"tsig": {"secret": raw}}))
     assert isinstance(found, Rfc2136Provider)
     key = found._key
     assert key is not None

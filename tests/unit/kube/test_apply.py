@@ -714,7 +714,7 @@ NOT_SERVED = NotServed(404, "", "404 page not found")
 async def test_a_write_is_in_the_version_that_the_store_follows() -> None:
     desired = desired_object(data={"a": "1"})
     applier, store, script = applier_with(stored(desired, 10), stored(desired, 11))
-    store.switch(dataclasses.replace(CONFIGMAPS, version="v2"))
+    store.set_api_version(dataclasses.replace(CONFIGMAPS, version="v2"))
     made = await applier.ensure(CONFIGMAPS, desired)
     assert (made.result, script.bodies[0]["apiVersion"]) == (Result.CREATED, "v2")
     assert (await applier.ensure(CONFIGMAPS, desired)).result is Result.UNCHANGED

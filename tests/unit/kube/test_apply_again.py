@@ -132,7 +132,7 @@ async def test_an_object_that_loses_its_label_is_answered_with_pauses() -> None:
 
 
 async def test_what_isolates_is_created_again_within_seconds() -> None:
-    harness, desired = Harness(NETWORK_POLICIES, Shape(isolates=True)), desired_object()
+    harness, desired = Harness(NETWORK_POLICIES, Shape(short_repair_backoff=True)), desired_object()
     await harness.ensure(desired)
     for _ in range(FREE_REPAIRS + 20):
         harness.delete()

@@ -416,7 +416,7 @@ async def test_a_server_that_stays_busy_is_left_in_peace(harness: Harness) -> No
     client, seen = await harness.client(answer)
     with pytest.raises(errors.TooManyRequests, match="try again later"):
         await client.create(CONFIGMAPS, LIVE)
-    assert len(seen.requests) == 1 + transport.MAX_ASKED_TO_WAIT
+    assert len(seen.requests) == 1 + transport.MAX_RETRY_AFTER_WAITS
 
 
 @thorough

@@ -67,7 +67,7 @@ def raising(*errors: BaseException | Action) -> Reconcile:
     remaining = list(errors)
 
     async def reconcile(_: str) -> Action:
-        outcome = remaining.pop(0) if remaining else Action.done()
+        outcome = remaining.pop(0) if remaining else Action()
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -77,9 +77,9 @@ def raising(*errors: BaseException | Action) -> Reconcile:
 
 OUTCOMES: dict[str, tuple[BaseException | Action, str, list[float], str]] = {
     # outcome -> its result, the times of all reconciles, the log levels of its lines
-    "done": (Action.done(), "success", [0.0], ""),
-    "again in a while": (Action.requeue_after(7), "requeue", [0.0, 7.0], ""),
-    "again at once": (Action.requeue_after(0), "requeue", [0.0, 0.0], ""),
+    "done": (Action(), "success", [0.0], ""),
+    "again in a while": (Action(requeue_after=7), "requeue", [0.0, 7.0], ""),
+    "again at once": (Action(requeue_after=0), "requeue", [0.0, 0.0], ""),
     "conflict": (CONFLICT, "conflict", [0.0, 0.0], "debug"),
     "terminal": (TerminalError("only a change helps"), "terminal", [0.0], "warning"),
     "an error of ours": (ReconcileError("not yet"), "error", [0.0, 1.0], "warning info"),
@@ -120,7 +120,7 @@ async def test_a_problem_is_logged_once_as_a_warning(lines: list[MutableMapping[
 
 
 async def test_failures_come_back_ever_later_until_one_goes_well() -> None:
-    harness = Harness(raising(ReconcileError("1"), ValueError("2"), OSError("3"), Action.done(), ReconcileError("5")))
+    harness = Harness(raising(ReconcileError("1"), ValueError("2"), OSError("3"), Action(), ReconcileError("5")))
     harness.queue.add("a")
     task = asyncio.create_task(harness.run_for(100))
     await asyncio.sleep(50)
@@ -173,7 +173,7 @@ async def test_one_key_that_always_fails_stops_no_other(lines: list[MutableMappi
     async def reconcile(key: str) -> Action:
         if key == "bad":
             raise ZeroDivisionError
-        return Action.done()
+        return Action()
 
     harness = Harness(reconcile)
     for key in ("bad", "a", "b"):
@@ -196,7 +196,7 @@ async def test_workers_work_side_by_side_but_never_on_one_key() -> None:
         most = max(most, len(running))
         await asyncio.sleep(1)
         running.remove(key)
-        return Action.done()
+        return Action()
 
     harness = Harness(reconcile, workers=4)
     task = asyncio.create_task(harness.run_for(100))
@@ -215,7 +215,7 @@ async def test_close_lets_what_runs_finish() -> None:
     async def reconcile(key: str) -> Action:
         await asyncio.sleep(3)
         finished.append(key)
-        return Action.requeue_after(5)
+        return Action(requeue_after=5)
 
     harness = Harness(reconcile, workers=2)
     for key in ("a", "b", "c"):
@@ -233,7 +233,7 @@ async def test_cancelled_it_cancels_what_runs() -> None:
             await asyncio.sleep(1000)
         finally:
             ended.set()
-        return Action.done()
+        return Action()
 
     harness = Harness(reconcile)
     harness.queue.add("a")
@@ -249,7 +249,7 @@ async def test_cancelled_it_cancels_what_runs() -> None:
 async def test_it_reports_the_duration_of_each_reconcile_and_binds_its_key() -> None:
     async def reconcile(_: str) -> Action:
         await asyncio.sleep(2.5)
-        return Action.done()
+        return Action()
 
     harness = Harness(reconcile)
     harness.queue.add("a")
@@ -268,7 +268,7 @@ async def test_what_is_postponed_is_no_failure_and_waits_behind_the_others() -> 
             done.append("noisy")
             raise Postponed(2.0)
         done.append(key)
-        return Action.done()
+        return Action()
 
     controller = Controller(queue, reconcile, workers=1)
     running = asyncio.create_task(controller.run())

@@ -10,7 +10,7 @@ import pytest
 from decco.kube import informer
 from decco.kube import watch as w
 from decco.kube.entry import Shape, read_entry
-from decco.kube.informer import Breather, Informer
+from decco.kube.informer import Informer, Yielder
 from decco.kube.store import Change, Store
 from decco.objects import CONFIGMAPS, Obj
 from tests.capture import capture_logs
@@ -239,10 +239,10 @@ async def test_others_run_while_a_long_list_is_taken_in() -> None:
             rounds += 1
             await asyncio.sleep(0)
 
-    breather = Breather(clock=lambda: now)
+    yielder = Yielder(clock=lambda: now)
     running = asyncio.create_task(other())
     entries = {entry.key: entry for entry in (read_entry(cm(f"n{n}", n + 1), Shape()) for n in range(100))}
-    for _ in harness.store.swapping(entries, 1000):
-        await breather.breathe()
+    for _ in harness.store.replace_stepwise(entries, 1000):
+        await yielder.yield_if_due()
     running.cancel()
     assert rounds >= 15

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from decco.kube.diff import altered, as_created, hash_of, must_be_replaced, rebuild, same_meta, to_wire
-from decco.kube.entry import Shape, guarded, listed_keys
+from decco.kube.entry import Shape, listed_keys, managed_content
 from decco.objects import SERVICES, Obj
 from decco.reconcilers.caches import Role
 from decco.reconcilers.kinds import KINDS
@@ -50,7 +50,7 @@ def test_only_its_own_keys_are_repaired(notes: dict[str, str], expected: bool) -
     desired = obj({"a": "1", "b": "1"}, "a,b")
     live = written(desired, notes)
     assert altered(live, desired, (), SHAPE) is expected
-    assert (guarded(live, SHAPE) != guarded(desired, SHAPE)) is expected
+    assert (managed_content(live, SHAPE) != managed_content(desired, SHAPE)) is expected
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_without_a_list_nothing_differs_from_before() -> None:
     desired, plain = obj(None), Shape(unmanaged=(NOTES,))
     live = written(desired, {"theirs": "x"})
     assert rebuild(live, desired, SHAPE) == rebuild(live, desired, plain)
-    assert guarded(live, SHAPE) == guarded(live, plain)
+    assert managed_content(live, SHAPE) == managed_content(live, plain)
     assert same_meta(live, rebuild(live, desired, SHAPE))
     assert hash_of(desired) == live["metadata"]["annotations"]["decco.platform9.com/hash"]
 

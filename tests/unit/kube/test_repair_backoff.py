@@ -1,4 +1,4 @@
-"""The brake for repair_backoff, on a clock of the test's own."""
+"""The pauses of repair_backoff, on a clock of the test's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pauses(resource: Resource, times: int) -> list[float]:
     """The pause before each repair of an object that is altered at once every time."""
     clock = Clock()
     shapes = {kind.resource: kind.shape for kind in KINDS if kind.role is Role.CHILD}
-    repair_backoff, found = RepairBackoff(clock, lambda *_: True, lambda each: shapes[each].isolates), []
+    repair_backoff, found = RepairBackoff(clock, lambda *_: True, lambda each: shapes[each].short_repair_backoff), []
     for _ in range(times):
         found.append(left := repair_backoff.pause_left(resource, AT))
         clock.now += left
@@ -73,12 +73,12 @@ def test_what_was_written_is_known_as_long_as_the_object_exists() -> None:
     repair_backoff = RepairBackoff(clock, lambda _, key: key.name in exists)
     for number in range(10):
         repair_backoff.wrote(CONFIGMAPS, Key("acme", str(number)), "hash")
-    assert repair_backoff.is_made(CONFIGMAPS, Key("acme", "9"), "hash")
+    assert repair_backoff.is_repeat(CONFIGMAPS, Key("acme", "9"), "hash")
     clock.now += QUIET_SECONDS + 1
     for _ in range(6):
         repair_backoff.wrote(CONFIGMAPS, AT, "hash")
-    assert {key.name for _, key in repair_backoff._made} == {*exists, AT.name}
+    assert {key.name for _, key in repair_backoff._written} == {*exists, AT.name}
     clock.now += QUIET_SECONDS + 1
     exists.clear()
     repair_backoff.wrote(CONFIGMAPS, AT, "hash")
-    assert {key.name for _, key in repair_backoff._made} == {AT.name}
+    assert {key.name for _, key in repair_backoff._written} == {AT.name}

@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from decco.kube.entry import Entry, Shape, TooLargeError, content_of, digest, guarded, read_entry, with_value, without
+from decco.kube.entry import (
+    Entry,
+    Shape,
+    TooLargeError,
+    content_of,
+    digest,
+    managed_content,
+    read_entry,
+    with_value,
+    without,
+)
 from decco.kube.ownership import EVERYTHING
 from decco.kube.store import Change, Store
 from decco.objects import ANNOTATION_HASH, CONFIGMAPS, Key, Obj
@@ -153,7 +163,7 @@ def test_what_is_known_of_our_writes_goes_with_the_object() -> None:
         store.settled[uid] = (b"content", b"meta")
     store.remove(AT, "u1", 8)
     store.put(cm(9, "other", name="api"), own=False)
-    store.swap({}, 10)
+    store.replace_all({}, 10)
     assert store.settled == {}
 
 
@@ -191,7 +201,7 @@ def test_the_server_says_that_it_is_being_deleted() -> None:
 def test_a_list_replaces_everything_in_one_go() -> None:
     store = store_of(cm(1, "a", name="a"), cm(2, "b", name="b"), cm(3, "c", name="c"))
     log = Log(store)
-    store.swap(listing(cm(2, "b", name="b"), cm(8, "c", name="c"), cm(9, "d", name="d")), 10)
+    store.replace_all(listing(cm(2, "b", name="b"), cm(8, "c", name="c"), cm(9, "d", name="d")), 10)
     assert versions(store) == {"b": 2, "c": 8, "d": 9}
     assert log.steps == [(1, None, False, False), (3, 8, False, True), (None, 9, False, True)]
 
@@ -200,20 +210,20 @@ def test_a_list_spares_what_was_written_after_it() -> None:
     store = store_of(cm(5))
     store.put(cm(12, "u2", name="made-later"), own=True)
     store.put(cm(11), own=True)
-    store.swap(listing(cm(5)), 10)
+    store.replace_all(listing(cm(5)), 10)
     assert versions(store) == {"web": 11, "made-later": 12}
 
 
 def test_a_list_does_not_bring_an_older_object_of_the_name_back() -> None:
     store = store_of(cm(12, "new"))
-    store.swap(listing(cm(4, "old")), 10)
+    store.replace_all(listing(cm(4, "old")), 10)
     assert store.get(AT).uid == "new"  # type: ignore[union-attr]
 
 
 def test_a_list_shows_another_object_of_the_same_name() -> None:
     store = store_of(cm(5, "old", owner="o1"))
     log = Log(store)
-    store.swap(listing(cm(8, "new", owner="o2")), 10)
+    store.replace_all(listing(cm(8, "new", owner="o2")), 10)
     assert log.steps == [(5, 8, False, True)]
     assert ([e.uid for e in store.owned_by("o1", "acme")], [e.uid for e in store.owned_by("o2", "acme")]) == (
         [],
@@ -223,7 +233,7 @@ def test_a_list_shows_another_object_of_the_same_name() -> None:
 
 def test_what_a_list_does_not_show_is_dead() -> None:
     store = store_of(cm(5))
-    store.swap({}, 10)
+    store.replace_all({}, 10)
     store.put(cm(9), own=True)
     assert len(store) == 0
 
@@ -231,7 +241,7 @@ def test_what_a_list_does_not_show_is_dead() -> None:
 def test_an_answer_older_than_the_list_is_no_news() -> None:
     """The object was created and deleted without a watch; the list no longer shows it, and then our answer arrives."""
     store = store_of()
-    store.swap({}, 10)
+    store.replace_all({}, 10)
     store.put(cm(9, "never-seen"), own=True)
     store.put(cm(10, "never-seen"), own=True)
     assert len(store) == 0
@@ -241,10 +251,10 @@ def test_an_answer_older_than_the_list_is_no_news() -> None:
 
 def test_the_same_list_twice_is_no_news() -> None:
     store = store_of()
-    store.swap(listing(cm(5), cm(6, "u2", name="api")), 10)
+    store.replace_all(listing(cm(5), cm(6, "u2", name="api")), 10)
     log = Log(store)
     kept = [store.get(AT), store.get(Key("acme", "api"))]
-    store.swap({e.key: e for e in map(store.read, (cm(5), cm(6, "u2", name="api")))}, 20)
+    store.replace_all({e.key: e for e in map(store.read, (cm(5), cm(6, "u2", name="api")))}, 20)
     assert log.steps == []
     assert [store.get(AT), store.get(Key("acme", "api"))] == kept
 
@@ -260,7 +270,7 @@ def test_a_complete_list_replaces_higher_versions() -> None:
         store.settled["u1"] = (b"content", b"meta")
         log = Log(store)
         store.begin_list()
-        store.swap(listing(cm(5), cm(6, "u3", name="back")), list_version)
+        store.replace_all(listing(cm(5), cm(6, "u3", name="back")), list_version)
         assert versions(store) == {"web": 5, "back": 6}
         assert log.steps == [(21, None, False, False), (20, 5, False, True), (None, 6, False, True)]
         assert store.settled == {}, "the server's result of a lost write is ignored"
@@ -272,7 +282,7 @@ def test_what_was_written_while_the_list_was_under_way_stays() -> None:
     store.begin_list()
     store.put(cm(110, "u1"), own=True)
     store.put(cm(111, "u3", name="made"), own=True)
-    store.swap(listing(cm(100)), 105)
+    store.replace_all(listing(cm(100)), 105)
     assert versions(store) == {"web": 110, "made": 111}
 
 
@@ -281,7 +291,7 @@ def test_a_deletion_of_a_lost_history_is_taken_back() -> None:
     store.mark_deleting(AT, "u1")
     store.begin_list()
     store.mark_deleting(Key("acme", "api"), "u2")
-    store.swap(listing(cm(5), cm(6, "u2", name="api")), 10)
+    store.replace_all(listing(cm(5), cm(6, "u2", name="api")), 10)
     assert {entry.key.name: entry.deleting for entry in store} == {"web": False, "api": True}
 
 
@@ -293,7 +303,7 @@ def test_an_object_that_a_restore_brought_back_with_its_version_is_not_being_del
     store.begin_list()
     listed = {entry.key: entry for entry in map(store.read, [cm(5), cm(6, "u2", name="api")])}
     store.mark_deleting(Key("acme", "api"), "u2")
-    store.swap(listed, 10)
+    store.replace_all(listed, 10)
     assert {entry.key.name: entry.deleting for entry in store} == {"web": False, "api": True}
     assert log.steps == [(5, 5, False, True)], "its owner is reconciled, which deletes it again"
 
@@ -302,7 +312,7 @@ def test_an_answer_from_before_a_list_is_no_news_after_it() -> None:
     store = store_of(cm(5))
     store.remove(AT, "u1", 7)
     store.begin_list()
-    store.swap({}, 10)
+    store.replace_all({}, 10)
     store.put(cm(6), own=True)
     assert len(store) == 0
 
@@ -312,9 +322,9 @@ def test_another_version_of_the_kind_is_read_again_and_is_no_news() -> None:
     store.settled["u1"] = (b"content", b"meta")
     log = Log(store)
     other = {**cm(5), "data": {"in": "another form"}}
-    store.switch(dataclasses.replace(CONFIGMAPS, version="v2"))
+    store.set_api_version(dataclasses.replace(CONFIGMAPS, version="v2"))
     store.begin_list()
-    store.swap({entry.key: entry for entry in [store.read(copy.deepcopy(other))]}, 10)
+    store.replace_all({entry.key: entry for entry in [store.read(copy.deepcopy(other))]}, 10)
     assert (store.resource.version, store.settled, log.steps) == ("v2", {}, [])
     assert store.get(AT).obj()["data"] == {"in": "another form"}  # type: ignore[union-attr]
     kept = store.get(AT)
@@ -328,7 +338,7 @@ def test_a_version_of_another_history_is_another_state() -> None:
     log, kept = Log(store), store.get(Key("acme", "db"))
     restored = {**cm(5), "data": {"v": "of the user"}}
     store.begin_list()
-    store.swap({entry.key: entry for entry in map(store.read, [restored, cm(3, "u2", name="db")])}, 6)
+    store.replace_all({entry.key: entry for entry in map(store.read, [restored, cm(3, "u2", name="db")])}, 6)
     assert store.get(AT).obj()["data"] == {"v": "of the user"}  # type: ignore[union-attr]
     assert (store.settled, log.steps) == ({}, [(5, 5, False, True)])
     assert store.get(Key("acme", "db")) is kept
@@ -338,9 +348,9 @@ def test_a_version_of_another_history_is_noticed_in_a_kind_without_a_watch() -> 
     store = store_of(cm(5))
     store.strip("acme")
     log = Log(store)
-    store.swap_namespace("acme", listing(cm(5)), initial=False)
+    store.replace_namespace("acme", listing(cm(5)), initial=False)
     assert log.steps == []
-    store.swap_namespace("acme", listing({**cm(5), "data": {"v": "of the user"}}), initial=False)
+    store.replace_namespace("acme", listing({**cm(5), "data": {"v": "of the user"}}), initial=False)
     assert log.steps == [(5, 5, True, False)]
 
 
@@ -360,7 +370,7 @@ def test_owners_and_namespaces_find_their_objects() -> None:
     store.remove(Key("acme", "c"), "c", 5)
     assert ([e.uid for e in store.owned_by("o1", "other")], store.owned_by("o1", "acme")) == (["b"], [])
     assert [e.uid for e in store.owned_by("o2", "acme")] == [e.uid for e in store.in_namespace("acme")] == ["a"]
-    store.swap({}, 10)
+    store.replace_all({}, 10)
     assert (store._by_owner, store._by_namespace, store._entries) == ({}, {}, {})
 
 
@@ -469,8 +479,8 @@ def test_digests_do_not_depend_on_the_order_of_keys() -> None:
 def test_of_a_job_only_the_mutable_part_is_guarded() -> None:
     shape = Shape(mutable=(("spec", "parallelism"), ("spec", "suspend")))
     job = {"kind": "Job", "metadata": {}, "spec": {"parallelism": 2, "completions": 5, "template": {}}}
-    assert guarded(job, shape) == {"spec": {"parallelism": 2}}
-    assert guarded({"kind": "Job", "metadata": {}}, shape) == {}
+    assert managed_content(job, shape) == {"spec": {"parallelism": 2}}
+    assert managed_content({"kind": "Job", "metadata": {}}, shape) == {}
 
 
 PATHS = [
@@ -600,7 +610,7 @@ class Server:
         for _ in range(self.dice.randrange(3)):
             self.write(self.dice.choice("abc"))
             self.deliver_answer(store)
-        store.swap(entries, at)
+        store.replace_all(entries, at)
 
 
 @pytest.mark.parametrize("seed", seeds(200, sample=40))
@@ -642,14 +652,14 @@ def in_v2(obj: Obj) -> Obj:
 
 
 def switched(store: Store, *objects: Obj) -> None:
-    store.switch(OTHER_VERSION)
+    store.set_api_version(OTHER_VERSION)
     store.begin_list()
-    store.swap({entry.key: entry for entry in map(store.read, objects)}, 20)
+    store.replace_all({entry.key: entry for entry in map(store.read, objects)}, 20)
 
 
 def test_the_cache_stays_until_the_list_in_another_version_is_complete() -> None:
     store = store_of(cm(5))
-    store.switch(OTHER_VERSION)
+    store.set_api_version(OTHER_VERSION)
     store.begin_list()
     assert (versions(store), store.unlisted, store.resource.api_version) == ({"web": 5}, "", "v2")
 

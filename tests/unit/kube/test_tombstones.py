@@ -14,8 +14,8 @@ class Clock:
 
 def test_a_tombstone_keeps_the_highest_version() -> None:
     stones = Tombstones(Clock())
-    stones.bury("u1", 9)
-    stones.bury("u1", 4)
+    stones.record("u1", 9)
+    stones.record("u1", 4)
     assert (stones.version("u1"), stones.version("u2")) == (9, 0)
 
 
@@ -23,10 +23,10 @@ def test_it_is_kept_as_long_as_promised_and_gone_soon_after() -> None:
     clock = Clock()
     stones = Tombstones(clock)
     began = clock.now
-    stones.bury("u1", 9)
+    stones.record("u1", 9)
     while clock.now - began < 3 * TOMBSTONE_SECONDS:
         clock.now += TOMBSTONE_SECONDS / 7
-        stones.bury(f"at {clock.now}", 10)
+        stones.record(f"at {clock.now}", 10)
         age = clock.now - began
         if age <= TOMBSTONE_SECONDS:
             assert stones.version("u1") == 9
@@ -38,28 +38,28 @@ def test_it_is_kept_as_long_as_promised_and_gone_soon_after() -> None:
 def test_the_highest_version_outlives_the_generation_in_which_it_was_reported() -> None:
     clock = Clock()
     stones = Tombstones(clock)
-    stones.bury("u1", 9)
+    stones.record("u1", 9)
     clock.now += TOMBSTONE_SECONDS
-    stones.bury("u1", 4)
+    stones.record("u1", 4)
     clock.now += TOMBSTONE_SECONDS
-    stones.bury("u2", 10)
+    stones.record("u2", 10)
     assert stones.version("u1") == 9
 
 
 def test_after_a_long_quiet_nothing_is_left_but_the_news() -> None:
     clock = Clock()
     stones = Tombstones(clock)
-    stones.bury("u1", 9)
+    stones.record("u1", 9)
     clock.now += 2 * TOMBSTONE_SECONDS
-    stones.bury("u2", 10)
+    stones.record("u2", 10)
     assert (len(stones), stones.version("u1")) == (1, 0)
 
 
 def test_many_at_once_do_not_pile_up_and_the_latest_are_kept() -> None:
     stones = Tombstones(Clock())
     for number in range(1, 5 * MOST_TOMBSTONES):
-        stones.bury(f"u{number}", number)
-        stones.bury("first", number)  # a new departure of the same object is a late one
+        stones.record(f"u{number}", number)
+        stones.record("first", number)  # a new departure of the same object is a late one
     assert len(stones) <= 2 * MOST_TOMBSTONES
     assert all(stones.version(f"u{number}") == number for number in range(4 * MOST_TOMBSTONES + 1, 5 * MOST_TOMBSTONES))
     assert stones.version("first") == 5 * MOST_TOMBSTONES - 1

@@ -491,7 +491,7 @@ async def test_random_order_matches_a_slow_queue(seed: int) -> None:
 
 
 async def test_a_group_that_is_edited_without_pause_does_not_delay_the_repairs_of_others() -> None:
-    queue = queue_of(urgent_of_a_group=(10, 0.1))
+    queue = queue_of(urgent_budget=(10, 0.1))
     for number in range(5000):
         queue.add(f"noisy/{number}", EDIT)
     queue.add("calm/web", CHANGE)
@@ -501,7 +501,7 @@ async def test_a_group_that_is_edited_without_pause_does_not_delay_the_repairs_o
 
 
 async def test_its_first_edits_are_urgent_and_later_ones_again() -> None:
-    queue = queue_of([(f"many/{n}", LIST) for n in range(50)], urgent_of_a_group=(2, 1.0))
+    queue = queue_of([(f"many/{n}", LIST) for n in range(50)], urgent_budget=(2, 1.0))
     for number in range(3):
         queue.add(f"one/{number}", EDIT)
     assert [await take(queue) for _ in range(2)] == ["one/0", "one/1"]
@@ -512,7 +512,7 @@ async def test_its_first_edits_are_urgent_and_later_ones_again() -> None:
 
 
 async def test_slow_work_of_one_group_leaves_workers_to_others() -> None:
-    queue = queue_of([(f"slow/{n}", EDIT) for n in range(10)], most_of_a_group=3)
+    queue = queue_of([(f"slow/{n}", EDIT) for n in range(10)], max_per_group=3)
     slow = [await take(queue) for _ in range(3)]
     with pytest.raises(TimeoutError):
         await take(queue)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.looptime
 
 def queue_of(**options: float) -> WorkQueue[int]:
     numbers = itertools.cycle([0.1, 0.5, 0.9])
-    return WorkQueue("test", group=str, retry_max_of_few=30.0, jitter=lambda: next(numbers), **options)
+    return WorkQueue("test", group=str, retry_max_while_few_fail=30.0, jitter=lambda: next(numbers), **options)
 
 
 class Outage:

@@ -62,8 +62,8 @@ async def test_the_address_of_a_host_name_is_kept_for_a_while(pair: Pair, monkey
 async def test_probes_at_once_are_taken_together(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many wake-ups as for one: that is what they cost."""
     looks = []
-    look = Gathered._look
-    monkeypatch.setattr(Gathered, "_look", lambda self: (looks.append(True), look(self)))
+    look = Gathered._poll_sockets
+    monkeypatch.setattr(Gathered, "_poll_sockets", lambda self: (looks.append(True), look(self)))
     monkeypatch.setattr(gathered, "PAUSE_SECONDS", 0.25)
     short = hellos()
     async with serving(server_context(pair)) as port:

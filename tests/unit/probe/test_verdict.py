@@ -95,12 +95,12 @@ def test_an_address_that_never_answered_is_not_reached() -> None:
 
 def test_an_address_in_doubt_counts_from_its_first_answer_on() -> None:
     reach = Reachability()
-    reach.doubt("zone acme.example", 0)
+    reach.assume_unreached("zone acme.example", 0)
     assert reach.unreached("zone acme.example")
     assert not reach.observe("zone acme.example", 1, reached=False)
     assert reach.unreached("zone acme.example")
     assert reach.observe("zone acme.example", 2, reached=True)
-    reach.doubt("zone acme.example", 3)
+    reach.assume_unreached("zone acme.example", 3)
     assert not reach.unreached("zone acme.example")
 
 

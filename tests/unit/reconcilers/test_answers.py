@@ -18,7 +18,7 @@ from decco.kube.store import Change
 from decco.objects import HTTP_ROUTES, LISTENER_SETS, Obj
 from decco.probe.model import Observation, Result, Route, State, Target
 from decco.probe.service import Prober
-from decco.reconcilers.answers import NOT_PROBING, EdgeAnswers, Found
+from decco.reconcilers.answers import NOT_PROBING, EdgeAnswers, EdgeState
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.kinds import KINDS
 from decco.settings import Settings
@@ -124,7 +124,7 @@ def ask(
     secrets: Any = SECRETS,
     edge: Edge | None = None,
     source: EdgeAnswers | None = None,
-) -> Found:
+) -> EdgeState:
     """What is found for an App with these endpoints; of an Ingress, which needs no accepted route, or by ``edge``."""
     backend = backend if edge is None else "gateway"
     given = settings(backend=backend, parentGateway=None) if backend == "ingress" else settings()
@@ -358,7 +358,7 @@ def of_space(
     *,
     known: Entry | None = None,
     edge: Edge | None = None,
-) -> Found:
+) -> EdgeState:
     inputs = space_inputs(httpCertSecretName="http", secrets=SECRETS)
     source = EdgeAnswers(cast("Prober", verdicts), (edge or Edge()).caches())
     return source.of_space(known or entry(), inputs, listeners, addresses)

@@ -129,7 +129,7 @@ async def test_an_app_of_a_space_that_was_never_reconciled_waits_without_a_word(
     action = await harness.app()
     assert harness.reported.status is None
     assert harness.written == []
-    assert action.seconds is None
+    assert action.requeue_after is None
 
 
 async def test_an_app_of_a_space_whose_namespace_is_lost_says_so() -> None:
@@ -172,7 +172,7 @@ async def test_an_app_that_is_not_placed_has_no_pods_and_one_that_leaves_keeps_t
     harness.names.lead = 5.0
     action = await harness.app()
     assert harness.names.asked == [Key("acme", "web"), Key("", "acme")]
-    assert action.seconds is not None
+    assert action.requeue_after is not None
     assert harness.reported.condition("WorkloadReady") == ("False", "WaitingForCluster")
     assert "change Deployment web" not in harness.written
     harness.names.lead = None

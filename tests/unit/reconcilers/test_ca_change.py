@@ -76,7 +76,7 @@ async def test_a_change_is_seen_while_decco_runs(harness: Harness) -> None:
     copying = await harness.secrets.copying(harness.space, NOW)
     assert trusted(copying) == [OLD, NEW]
     assert copying.in_force == {"x": NOW + SPREAD}
-    assert copying.requeue_afters == [SPREAD.total_seconds()]
+    assert copying.requeue_after == [SPREAD.total_seconds()]
 
 
 async def test_a_change_that_happened_while_decco_was_down_is_seen_after_the_start(harness: Harness) -> None:
@@ -144,7 +144,7 @@ async def test_a_secret_that_only_the_edge_shows_is_copied_at_once() -> None:
     harness = Harness()
     harness.put(written(harness, OLD, name="http"), source(NEW, "http"))
     copying = await harness.secrets.copying(harness.space, NOW)
-    assert (dict(copying.write["http"].data), copying.requeue_afters) == (encoded(NEW), [])
+    assert (dict(copying.write["http"].data), copying.requeue_after) == (encoded(NEW), [])
 
 
 async def test_a_source_that_became_unusable_does_not_change_whom_the_edge_trusts(harness: Harness) -> None:

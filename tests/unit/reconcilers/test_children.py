@@ -16,7 +16,7 @@ from decco.kube.entry import Entry, Shape, read_entry
 from decco.kube.errors import Conflict, Forbidden, Invalid, NotListed, NotServed, ServerError
 from decco.kube.identity import Foreign
 from decco.kube.prune import Pruner
-from decco.kube.repair_backoff import DriftConflict, Opponent
+from decco.kube.repair_backoff import DriftConflict, OtherWriter
 from decco.objects import (
     ANNOTATION_HASH,
     CONFIGMAPS,
@@ -492,7 +492,7 @@ async def test_what_is_not_held_or_not_decco_s_is_left_alone(entry: Entry) -> No
 
 async def test_who_writes_the_host_names_again_is_answered_with_growing_pauses() -> None:
     written = Written()
-    conflict = DriftConflict(HTTP_ROUTES, Key("acme", "web"), Opponent(("kubectl",)), 7.0)
+    conflict = DriftConflict(HTTP_ROUTES, Key("acme", "web"), OtherWriter(("kubectl",)), 7.0)
     await withdraw(Withdrawing(conflict), held_route(), written)
     assert written.requeue_after == 7.0
     await withdraw(Withdrawing(FORBIDDEN), held_route(), written)

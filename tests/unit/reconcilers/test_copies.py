@@ -200,13 +200,13 @@ async def test_after_a_later_list_of_namespaces_the_next_reconcile_reads_again()
     harness = Harness(copy())
     namespaces = harness.caches.children[NAMESPACES]
     entries = {entry.key: entry for entry in namespaces}
-    namespaces.swap(entries, 5000)
+    namespaces.replace_all(entries, 5000)
     await harness.copies.read(harness.space)
     await harness.copies.read(harness.space, hourly=True)
     assert len(harness.server.asked) == 1
     for reads, version in ((2, 4000), (3, 6000), (4, 6000)):
         namespaces.begin_list()
-        namespaces.swap(entries, version)
+        namespaces.replace_all(entries, version)
         await harness.copies.read(harness.space, hourly=True)
         await harness.copies.read(harness.space, hourly=True)
         assert len(harness.server.asked) == reads

@@ -31,7 +31,7 @@ def leave(harness: Harness, obj: Obj) -> None:
 async def kept(harness: Harness) -> tuple[set[str], list[float]]:
     copying = await harness.secrets.copying(harness.space, NOW)
     assert not copying.write
-    return copying.keep, copying.requeue_afters
+    return copying.keep, copying.requeue_after
 
 
 async def test_the_copy_of_a_deleted_secret_stays_for_its_grace_and_goes_then() -> None:

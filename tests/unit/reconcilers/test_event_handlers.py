@@ -409,7 +409,7 @@ def test_a_space_that_goes_frees_its_names(harness: Harness) -> None:
     harness.drop(OTHER)
     assert harness.spaces == {"other", "third"}
     assert harness.apps == {"other/caller", "third/late"}
-    assert harness.caches.claims.verdict("third").lost == {}
+    assert harness.caches.claims.claims_of("third").lost == {}
 
 
 @pytest.mark.parametrize(
@@ -427,18 +427,18 @@ def test_a_space_that_was_never_understood_claims_its_names_all_the_same(harness
     """As after a restart: today's rules refuse the Space, and its host names are in use."""
     rival = space("rival", hostnames=["shop.example.org", "a.old.example.com"], age=5)
     harness.put(rival)
-    assert harness.caches.claims.verdict("rival").lost == {}
+    assert harness.caches.claims.claims_of("rival").lost == {}
     old = space("old", domainName="example.com", hostnames=["Shop.example.org", 7, "*"], project=5, age=55)
     harness.put(old)
     assert "rival" in harness.spaces
-    assert harness.caches.claims.verdict("rival").lost == {"shop.example.org": "old", "a.old.example.com": "old"}
+    assert harness.caches.claims.claims_of("rival").lost == {"shop.example.org": "old", "a.old.example.com": "old"}
     assert harness.caches.space("old") is None
     harness.quiet()
     harness.change(old, spec={"project": "fine", "hostnames": []})
-    assert harness.caches.claims.verdict("rival").lost == {"a.old.example.com": "old"}
+    assert harness.caches.claims.claims_of("rival").lost == {"a.old.example.com": "old"}
     assert "rival" in harness.spaces
     harness.drop(old)
-    assert harness.caches.claims.verdict("rival").lost == {}
+    assert harness.caches.claims.claims_of("rival").lost == {}
 
 
 @pytest.mark.parametrize("spec", [None, "text", {}, {"domainName": 5}, {"domainName": "no name"}])
@@ -484,7 +484,7 @@ def test_after_the_first_reconcile_of_a_space_its_apps_are_enqueued(harness: Har
         (lambda s: s.drop(DEPLOYMENT), "acme/web", Priority.CHANGE),
         (lambda s: s.change(DEPLOYMENT, status={"replicas": 9}), "acme/web", Priority.LIST),
         (lambda s: s.change(ACME, spec={"project": "x"}), "acme", Priority.EDIT),
-        (lambda s: asyncio.run(s.event_handlers.everything()), "acme/web", Priority.LIST),
+        (lambda s: asyncio.run(s.event_handlers.enqueue_all()), "acme/web", Priority.LIST),
     ],
     ids=[
         "edit",
@@ -505,7 +505,7 @@ def test_urgency(harness: Harness, step: Step, key: str, wanted: Priority) -> No
 
 def test_the_first_list_is_not_urgent(harness: Harness) -> None:
     store = harness.caches.apps
-    store.swap({Key("acme", "listed"): store.read(app("listed", "acme"))}, next(VERSIONS))
+    store.replace_all({Key("acme", "listed"): store.read(app("listed", "acme"))}, next(VERSIONS))
     assert harness.urgency("acme/listed") is Priority.LIST
 
 
@@ -513,7 +513,7 @@ def test_everything() -> None:
     harness = Harness()
     harness.put(*OBJECTS)
     harness.quiet()
-    asyncio.run(harness.event_handlers.everything())
+    asyncio.run(harness.event_handlers.enqueue_all())
     assert harness.spaces == {"acme", "other"}
     assert harness.apps == OF_ACME | {"other/caller"}
 

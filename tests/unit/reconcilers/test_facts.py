@@ -74,9 +74,9 @@ def test_paused_is_one_exact_word(value: str, paused: bool) -> None:
 
 def test_the_older_is_the_smaller() -> None:
     older, younger = app_facts(app("b", age=9)), app_facts(app("a", age=8))
-    assert older.seniority < younger.seniority
+    assert older.creation_order < younger.creation_order
     same_second = app_facts(app("b", uid="1")), app_facts(app("a", uid="2"))
-    assert same_second[0].seniority < same_second[1].seniority
+    assert same_second[0].creation_order < same_second[1].creation_order
 
 
 def test_wrong_objects_are_a_message() -> None:

@@ -131,7 +131,7 @@ def test_the_end_of_a_job_that_a_list_brings_back_is_forgotten() -> None:
     harness.store.remove(KEY, "j1", 10**6)
     harness.store.begin_list()
     entry = harness.store.read(job("j1"))
-    harness.store.swap({entry.key: entry}, entry.version)
+    harness.store.replace_all({entry.key: entry}, entry.version)
     assert harness.runs.ended(RunRecord(DIGEST, "j1")) is None
 
 
@@ -145,7 +145,7 @@ def test_a_replaced_job_does_not_count_as_a_run_unless_a_restore_brought_it_back
     assert harness.record(run="another", uid="j1") is None, "it is being deleted"
     restored = {entry.key: entry for entry in harness.store}
     harness.store.begin_list()
-    harness.store.swap({key: harness.store.read(entry.obj()) for key, entry in restored.items()}, 10**6)
+    harness.store.replace_all({key: harness.store.read(entry.obj()) for key, entry in restored.items()}, 10**6)
     assert harness.record(run="another", uid="j1") == record
     assert harness.caches.superseded_jobs == {}
 

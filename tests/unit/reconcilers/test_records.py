@@ -11,12 +11,12 @@ import pytest
 from decco.desired import reasons
 from decco.desired.model import Problem
 from decco.dns.errors import REASON_PENDING, REASONS
-from decco.dns.records import Role, WantedRecord
+from decco.dns.records import DesiredRecord, Role
 from decco.dns.service import Dns, DnsProblem, OwnerState
 from decco.dns.settings import DnsSettings, FederationSettings
 from decco.kube.errors import Conflict, NotFound
 from decco.objects import FINALIZER_DNS, SPACES, Key
-from decco.reconcilers.answers import NOT_PROBING, Found
+from decco.reconcilers.answers import NOT_PROBING, EdgeState
 from decco.reconcilers.records import Published, Records, _problem
 from decco.settings import Settings
 from tests.unit.reconcilers.world import make_caches, stored
@@ -116,11 +116,11 @@ async def test_a_shared_name_that_fails_stands_by_after_a_while_and_comes_back_a
     served = Mock(problems=Mock(return_value={}))
     records = Records(dns, Mock(), settings, lambda: time, served)
 
-    async def publish(found: Found) -> float | None:
+    async def publish(found: EdgeState) -> float | None:
         return (await records.publish(store, entry, entry.obj(), [name, other], ["192.0.2.1"], found)).requeue_after
 
-    failing = Found(silent=frozenset({name, "b.example.net"}), failing=frozenset({name}))
-    good = Found()
+    failing = EdgeState(silent=frozenset({name, "b.example.net"}), failing=frozenset({name}))
+    good = EdgeState()
     assert await publish(failing) == 60
     time = 150.0
     assert await publish(failing) == 10
@@ -148,7 +148,7 @@ async def test_the_earlier_of_two_withdrawals_is_waited_for() -> None:
     records = Records(
         Dns([], "east", settings.dns), Mock(), settings, lambda: 0.0, Mock(problems=Mock(return_value={}))
     )
-    failing = Found(failing=frozenset({"acme.example.net"}))
+    failing = EdgeState(failing=frozenset({"acme.example.net"}))
     published = await records.publish(store, entry, entry.obj(), ["acme.example.net"], [], failing)
     assert published.requeue_after == 20
 
@@ -160,7 +160,7 @@ async def test_a_name_of_one_cluster_never_stands_by() -> None:
     dns = Mock(wraps=Dns([], "east", DnsSettings()))
     records = Records(dns, Mock(), Settings(), lambda: 0.0, Mock(problems=Mock(return_value={})))
     name = "acme.example.net"
-    found = Found(silent=frozenset({name}), failing=frozenset({name}))
+    found = EdgeState(silent=frozenset({name}), failing=frozenset({name}))
     published = await records.publish(store, entry, entry.obj(), [name], ["192.0.2.1"], found)
     assert [each.standby for each in dns.ensure.call_args.args[1]] == [False]
     assert published.requeue_after is None
@@ -174,7 +174,7 @@ class _Zone:
         self.names: dict[str, str] = {}
         self.forgotten = 0
 
-    def ensure(self, _uid: str, wanted: list[WantedRecord]) -> OwnerState:
+    def ensure(self, _uid: str, wanted: list[DesiredRecord]) -> OwnerState:
         self.wanted = [(each.name, each.role, each.standby) for each in wanted]
         problems = [DnsProblem(name, "WaitingForCluster", "leads here") for name in self.names]
         return OwnerState(tuple(problems) if wanted[0].role is Role.LEAVING else ())

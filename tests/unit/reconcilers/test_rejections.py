@@ -20,8 +20,8 @@ from decco.reconcilers.rejections import (
     REFUSAL_SECONDS,
     RETRY_SECONDS,
     SPREAD_SECONDS,
-    Question,
     Rejections,
+    WriteKey,
 )
 from tests.sample import thorough
 from tests.unit.reconcilers.test_children import INVALID, Clock, Script, child
@@ -30,8 +30,8 @@ PROBLEM = Problem(reasons.INVALID, "refused")
 POLICY = Invalid(422, "Invalid", "x is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no")
 
 
-def question(number: int) -> Question:
-    return Question(f"hash-{number}", f"uid-{number}", None)
+def write_key(number: int) -> WriteKey:
+    return WriteKey(f"hash-{number}", f"uid-{number}", None)
 
 
 def place(number: int) -> tuple[Resource, Key]:
@@ -63,15 +63,15 @@ class Crowd:
         self.clock.now = end
 
     def _try(self, number: int) -> None:
-        refusal = self.rejections.standing(place(number), question(number))
+        refusal = self.rejections.cached(place(number), write_key(number))
         if refusal is None:
             self.tries += 1
             if not self.refuses:
-                self.rejections.passed(place(number), question(number))
+                self.rejections.passed(place(number), write_key(number))
                 self.waiting.remove(number)
                 return
             refusal = self.rejections.refused(
-                place(number), question(number), Refusal(PROBLEM, self.requeue_after), "policy"
+                place(number), write_key(number), Refusal(PROBLEM, self.requeue_after), "policy"
             )
         assert refusal.requeue_after is not None
         heapq.heappush(self.due, (self.clock.now + refusal.requeue_after, number))
@@ -110,13 +110,13 @@ def test_a_rule_that_lets_some_through_releases_the_others_once_in_a_while() -> 
     clock, enqueued = Clock(), []
     rejections = Rejections(clock, lambda owner, _: enqueued.append(owner))
     for number in range(5):
-        rejections.refused(place(number), question(number), Refusal(PROBLEM, None), "policy")
-    rejections.passed(place(0), question(0))
+        rejections.refused(place(number), write_key(number), Refusal(PROBLEM, None), "policy")
+    rejections.passed(place(0), write_key(0))
     assert sorted(enqueued) == ["uid-1", "uid-2", "uid-3", "uid-4"]
-    rejections.passed(place(1), question(1))
+    rejections.passed(place(1), write_key(1))
     assert len(enqueued) == 4
     clock.now += SPREAD_SECONDS
-    rejections.passed(place(2), question(2))
+    rejections.passed(place(2), write_key(2))
     assert sorted(enqueued[4:]) == ["uid-3", "uid-4"]
 
 
@@ -124,8 +124,8 @@ def test_an_object_that_was_corrected_says_nothing_about_the_rule() -> None:
     enqueued: list[str] = []
     rejections = Rejections(Clock(), lambda owner, _: enqueued.append(owner))
     for number in range(2):
-        rejections.refused(place(number), question(number), Refusal(PROBLEM, None), "policy")
-    rejections.passed(place(0), replace(question(0), wanted="corrected"))
+        rejections.refused(place(number), write_key(number), Refusal(PROBLEM, None), "policy")
+    rejections.passed(place(0), replace(write_key(0), desired_hash="corrected"))
     assert enqueued == []
 
 
@@ -133,8 +133,8 @@ def test_another_rule_s_refusal_shows_that_the_first_has_changed() -> None:
     enqueued: list[str] = []
     rejections = Rejections(Clock(), lambda owner, _: enqueued.append(owner))
     for number in range(2):
-        rejections.refused(place(number), question(number), Refusal(PROBLEM, None), "policy")
-    rejections.refused(place(0), question(0), Refusal(PROBLEM, None), "another")
+        rejections.refused(place(number), write_key(number), Refusal(PROBLEM, None), "policy")
+    rejections.refused(place(0), write_key(0), Refusal(PROBLEM, None), "another")
     assert enqueued == ["uid-1"]
 
 

@@ -48,7 +48,7 @@ class Server:
         self.lag -= bool(self.bindings)
         return False
 
-    async def ask(self, resource: Resource, question: Obj) -> Obj:
+    async def create_review(self, resource: Resource, question: Obj) -> Obj:
         self.asked.append(resource.kind)
         if resource.kind == "SelfSubjectReview":
             return {"status": {"userInfo": {"username": self.user}}}
@@ -195,7 +195,7 @@ async def test_other_refusals_make_no_binding(resource: Resource, key: Key, mess
 
 async def test_a_cluster_that_does_not_say_who_decco_is_gets_no_binding() -> None:
     class Silent(Server):
-        async def ask(self, resource: Resource, question: Obj) -> Obj:
+        async def create_review(self, resource: Resource, question: Obj) -> Obj:
             self.asked.append(resource.kind)
             raise refusal("no")
 
@@ -219,9 +219,9 @@ class Starts(Server):
         if self.refused >= 0:
             raise refusal("not yet")
 
-    async def ask(self, resource: Resource, question: Obj) -> Obj:
+    async def create_review(self, resource: Resource, question: Obj) -> Obj:
         self._refuse()
-        return await super().ask(resource, question)
+        return await super().create_review(resource, question)
 
     async def get(self, resource: Resource, key: Key) -> Obj:
         self._refuse()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from decco.desired import reasons
-from decco.desired.claims import wanted as claims_of
+from decco.desired.claims import claimed as claims_of
 from decco.desired.grants import Grant, Record
 from decco.desired.model import SecretState
 from decco.desired.names import ANNOTATION_COPIED_FROM
@@ -85,7 +85,7 @@ class Harness:
         )
         self.put(ACME, NAMESPACE, *apps)
         self.space = facts_of(self.caches, "acme")
-        self.caches.claims.want("acme", claims_of(self.space))
+        self.caches.claims.set_claims("acme", claims_of(self.space))
 
     def put(self, *objs: Obj) -> None:
         for obj in objs:
@@ -336,7 +336,7 @@ async def test_a_bare_name_counts_with_a_warning_where_a_copy_is() -> None:
 async def test_the_fqdn_of_a_space_that_lost_it_is_no_consent() -> None:
     harness = Harness()
     harness.put(source("http", "acme.example.net"))
-    harness.caches.claims.want("acme", claims_of(harness.space))
+    harness.caches.claims.set_claims("acme", claims_of(harness.space))
     harness.caches.claims.record("acme", Record())
     harness.caches.claims.record("holder", Record({".acme.example.net": Grant("2026-01-01T00:00:00Z", 1)}))
     assert await harness.state("http") is SecretState.MISSING
@@ -356,7 +356,7 @@ async def test_the_fqdn_of_a_space_that_lost_it_is_no_consent() -> None:
     ],
 )
 def test_next_requeue(seconds: tuple[float | None, ...], wanted: float | None) -> None:
-    assert requeue_action(*seconds).seconds == wanted
+    assert requeue_action(*seconds).requeue_after == wanted
 
 
 def test_the_next_expiry_counts_however_far_it_is() -> None:
@@ -420,7 +420,7 @@ async def test_a_certificate_that_is_not_valid_yet_is_copied_when_it_is() -> Non
     harness.put(http_source(since=tls_certificates.NOW + DAY))
     copying = await harness.secrets.copying(harness.space, tls_certificates.NOW)
     assert (dict(copying.write), copying.keep) == ({}, {"http"})
-    assert copying.requeue_afters == [pytest.approx(86_400, abs=1)]
+    assert copying.requeue_after == [pytest.approx(86_400, abs=1)]
     later = await harness.secrets.copying(harness.space, tls_certificates.NOW + DAY)
     assert set(later.write) == {"http"}
 

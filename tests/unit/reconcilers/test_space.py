@@ -121,5 +121,5 @@ async def test_without_permission_for_its_secrets_a_space_waits_for_it(monkeypat
     monkeypatch.setattr(harness.secrets, "with_former", refuse)
     monkeypatch.setattr(harness.secrets, "read", refuse)
     action = await harness.space()
-    assert action.seconds is not None
-    assert action.seconds > 1
+    assert action.requeue_after is not None
+    assert action.requeue_after > 1

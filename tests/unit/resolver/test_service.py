@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from decco.resolver import service
-from decco.resolver.model import Found, Known
+from decco.resolver.model import Known, LookupResult
 from decco.resolver.service import (
     FAILURES,
     MAX_ADDRESSES,
@@ -34,7 +34,7 @@ class World:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.answers: dict[str, Found | Exception] = {}
+        self.answers: dict[str, LookupResult | Exception] = {}
         self.asked: list[tuple[float, str]] = []
         self.called: list[tuple[float, str]] = []
         self.seconds = 0.0
@@ -46,11 +46,11 @@ class World:
     def now(self) -> float:
         return round(self.loop.time() - self.start, 1)
 
-    async def query(self, name: str) -> Found:
+    async def query(self, name: str) -> LookupResult:
         self.asked.append((self.now, name))
         if self.seconds:
             await asyncio.sleep(self.seconds)
-        answer = self.answers.get(name, Found(error="the name does not exist"))
+        answer = self.answers.get(name, LookupResult(error="the name does not exist"))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -81,7 +81,7 @@ pytestmark = pytest.mark.looptime
 
 async def test_a_name_is_asked_for_at_once_and_again_when_its_answer_is_old() -> None:
     async with running() as world:
-        world.answers[NAME] = Found(("1.1.1.1", "8.8.8.8"), ttl=60)
+        world.answers[NAME] = LookupResult(("1.1.1.1", "8.8.8.8"), ttl=60)
         assert world.known() == Known(pending=True)
         await asyncio.sleep(1)
         assert world.known() == Known(("1.1.1.1", "8.8.8.8"))
@@ -94,7 +94,7 @@ async def test_a_name_is_asked_for_at_once_and_again_when_its_answer_is_old() ->
 @pytest.mark.parametrize(("ttl", "pause"), [(0, 30), (10, 30), (60, 60), (86_400, 300)])
 async def test_the_ttl_has_a_floor_and_a_ceiling(ttl: float, pause: float) -> None:
     async with running() as world:
-        world.answers[NAME] = Found(("1.1.1.1",), ttl=ttl)
+        world.answers[NAME] = LookupResult(("1.1.1.1",), ttl=ttl)
         world.known()
         await asyncio.sleep(2 * pause + 1)
         assert [when for when, _ in world.asked] == [0, pause, 2 * pause]
@@ -102,10 +102,10 @@ async def test_the_ttl_has_a_floor_and_a_ceiling(ttl: float, pause: float) -> No
 
 async def test_an_address_that_an_answer_no_longer_has_is_kept_for_a_while() -> None:
     async with running() as world:
-        world.answers[NAME] = Found(("1.1.1.1",), ttl=30)
+        world.answers[NAME] = LookupResult(("1.1.1.1",), ttl=30)
         world.known()
         await asyncio.sleep(1)
-        world.answers[NAME] = Found(("8.8.8.8",), ttl=30)
+        world.answers[NAME] = LookupResult(("8.8.8.8",), ttl=30)
         await asyncio.sleep(30)
         assert world.known().addresses == ("1.1.1.1", "8.8.8.8")
         await asyncio.sleep(880)
@@ -116,29 +116,29 @@ async def test_an_address_that_an_answer_no_longer_has_is_kept_for_a_while() -> 
 
 async def test_failures_keep_the_last_addresses_and_are_reported_when_they_last() -> None:
     async with running() as world:
-        world.answers[NAME] = Found(("1.1.1.1",), ttl=30)
+        world.answers[NAME] = LookupResult(("1.1.1.1",), ttl=30)
         world.known()
         await asyncio.sleep(1)
         for failure in (
-            Found(error="no DNS server answered in time", partial=True),
-            Found(error="the name does not exist"),
+            LookupResult(error="no DNS server answered in time", partial=True),
+            LookupResult(error="the name does not exist"),
         ):
             world.answers[NAME] = failure
             await asyncio.sleep(30)
             assert world.known() == Known(("1.1.1.1",))
         await asyncio.sleep(7200)
         assert world.known() == Known(("1.1.1.1",), error="the name does not exist")
-        world.answers[NAME] = Found(("1.1.1.1",), ttl=30)
+        world.answers[NAME] = LookupResult(("1.1.1.1",), ttl=30)
         await asyncio.sleep(300)
         assert world.known() == Known(("1.1.1.1",))
 
 
 async def test_a_half_answer_removes_nothing() -> None:
     async with running() as world:
-        world.answers[NAME] = Found(("1.1.1.1", "2606:4700::1111"), ttl=30)
+        world.answers[NAME] = LookupResult(("1.1.1.1", "2606:4700::1111"), ttl=30)
         world.known()
         await asyncio.sleep(1)
-        world.answers[NAME] = Found(("1.1.1.1",), ttl=30, partial=True)  # AAAA timed out
+        world.answers[NAME] = LookupResult(("1.1.1.1",), ttl=30, partial=True)  # AAAA timed out
         await asyncio.sleep(7200)
         assert world.known().addresses == ("1.1.1.1", "2606:4700::1111")
 
@@ -156,7 +156,7 @@ async def test_a_name_without_addresses_has_its_error_at_once_and_is_asked_for_e
 
 async def test_addresses_from_before_count_until_there_is_an_answer() -> None:
     async with running() as world:
-        world.answers[NAME] = Found(error="no DNS server answered in time", partial=True)
+        world.answers[NAME] = LookupResult(error="no DNS server answered in time", partial=True)
         former = {NAME: ("1.1.1.1",)}
         assert world.ensure(NAME, former=former)[NAME] == Known(("1.1.1.1",), pending=True)
         await asyncio.sleep(1)
@@ -168,13 +168,13 @@ async def test_names_that_change_all_the_time_call_their_owner_rarely() -> None:
     async with running() as world:
         names = [f"n{i}.example.com" for i in range(20)]
         for i, name in enumerate(names):
-            world.answers[name] = Found((f"1.1.1.{i}",), ttl=30)
+            world.answers[name] = LookupResult((f"1.1.1.{i}",), ttl=30)
             world.ensure(*names[: i + 1])
             await asyncio.sleep(0.1)
         world.called.clear()
         for round_ in range(2, 12):
             for i, name in enumerate(names):
-                world.answers[name] = Found((f"1.1.{round_}.{i}",), ttl=30)
+                world.answers[name] = LookupResult((f"1.1.{round_}.{i}",), ttl=30)
             await asyncio.sleep(30)
         pauses = [later - earlier for (earlier, _), (later, _) in zip(world.called, world.called[1:], strict=False)]
         assert world.called
@@ -185,7 +185,7 @@ async def test_the_number_of_addresses_is_bounded_and_the_last_ones_stay() -> No
     async with running() as world:
         world.known()
         for i in range(MAX_ADDRESSES + 10):
-            world.answers[NAME] = Found((f"1.1.1.{i}",), ttl=0)
+            world.answers[NAME] = LookupResult((f"1.1.1.{i}",), ttl=0)
             await asyncio.sleep(30)
         await asyncio.sleep(1)
         found = world.known().addresses
@@ -207,7 +207,7 @@ async def test_the_names_of_a_space_are_bounded_and_others_have_theirs() -> None
 
 async def test_owners_share_a_name_and_it_ends_with_the_last() -> None:
     async with running() as world:
-        world.answers[NAME] = Found(("1.1.1.1",), ttl=30)
+        world.answers[NAME] = LookupResult(("1.1.1.1",), ttl=30)
         world.ensure(NAME, uid="a")
         world.ensure(NAME, uid="b", group="other")
         await asyncio.sleep(1)
@@ -236,7 +236,7 @@ async def test_questions_at_once_are_bounded() -> None:
 
 async def test_a_defect_in_a_question_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
     async with running() as world:
-        world.answers = {NAME: RuntimeError("oops"), "b.example.com": Found(("1.1.1.1",), ttl=30)}
+        world.answers = {NAME: RuntimeError("oops"), "b.example.com": LookupResult(("1.1.1.1",), ttl=30)}
         world.ensure(NAME, "b.example.com")
         await asyncio.sleep(1)
         found = world.ensure(NAME, "b.example.com")
@@ -245,14 +245,14 @@ async def test_a_defect_in_a_question_stops_no_other(caplog: pytest.LogCaptureFi
 
 
 def test_results_for_two_types_of_records() -> None:
-    nothing, gone = Found(error="it has no addresses"), Found(error="the name does not exist")
-    failed = Found(error="no DNS server answered in time", partial=True)
-    four, six = Found(("1.1.1.1",), 60.0), Found(("2606:4700::1111",), 30.0)
-    assert Found.merged([four, six]) == Found(("1.1.1.1", "2606:4700::1111"), 30.0)
-    assert Found.merged([four, nothing]) == Found(("1.1.1.1",), 60.0)
-    assert Found.merged([four, failed]) == Found(("1.1.1.1",), 60.0, partial=True)
-    assert Found.merged([gone, failed]) == failed
-    assert Found.merged([gone, gone]) == gone
+    nothing, gone = LookupResult(error="it has no addresses"), LookupResult(error="the name does not exist")
+    failed = LookupResult(error="no DNS server answered in time", partial=True)
+    four, six = LookupResult(("1.1.1.1",), 60.0), LookupResult(("2606:4700::1111",), 30.0)
+    assert LookupResult.merged([four, six]) == LookupResult(("1.1.1.1", "2606:4700::1111"), 30.0)
+    assert LookupResult.merged([four, nothing]) == LookupResult(("1.1.1.1",), 60.0)
+    assert LookupResult.merged([four, failed]) == LookupResult(("1.1.1.1",), 60.0, partial=True)
+    assert LookupResult.merged([gone, failed]) == failed
+    assert LookupResult.merged([gone, gone]) == gone
 
 
 async def test_names_without_an_answer_do_not_delay_those_of_another_space() -> None:

@@ -18,8 +18,8 @@ from decco.settings import Settings
 from decco.settings.load import load
 from decco.views import documents
 from decco.views.simulation import simulate
+from decco.views.simulation_findings import findings, prevents_rendering
 from decco.views.snapshot import from_documents
-from decco.views.verdicts import is_fatal, verdicts
 
 ROOT = Path(__file__).parents[3]
 FENCE = re.compile(r"^(?P<indent> *)```(?:yaml|sh run)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
@@ -81,5 +81,5 @@ def test_spaces_and_apps(where: str, obj: dict[str, Any], tmp_path: Path) -> Non
     snapshot = from_documents(documents.read([str(file)], io.StringIO()), Settings())
     assert [each.text for each in snapshot.warnings if "unknown field" in each.text] == []
     result = asyncio.run(simulate(snapshot, datetime(2026, 1, 1, tzinfo=UTC)))
-    fatal = [each for each in verdicts(snapshot, result, []) if is_fatal(each)]
+    fatal = [each for each in findings(snapshot, result, []) if prevents_rendering(each)]
     assert [each.text for each in fatal if each.name != SPACE_NOT_FOUND] == []

@@ -40,7 +40,7 @@ class Edge(World):
     async def _patched(self, *_: Any) -> None:
         return
 
-    async def ask(self, request: Request, client: str = "") -> Answer:
+    async def request(self, request: Request, client: str = "") -> Answer:
         self.asked.append(request.path)
         if not self.answer.status:
             raise Refused("closed")

@@ -56,10 +56,10 @@ def test_server_and_client(shell: Path, tmp_path: Path) -> None:
         assert until(lambda: read(f"{url}{pods.SLOW}"), PATIENCE) == "slow\n"
         assert until(lambda: read(f"{url}{pods.DRIPS}"), PATIENCE) == "\n" * 7 + "end\n"
         targets = [
-            pods.Target("open", True, ("tcp", "127.0.0.1", str(second))),
-            pods.Target("answers", True, ("http", "127.0.0.1", str(first), f"a/web.{first}")),
-            pods.Target("reached", False, ("tcp", "127.0.0.1", str(first))),
-            pods.Target("closed", False, ("tcp", "127.0.0.1", str(closed))),
+            pods.PortCheck("open", True, ("tcp", "127.0.0.1", str(second))),
+            pods.PortCheck("answers", True, ("http", "127.0.0.1", str(first), f"a/web.{first}")),
+            pods.PortCheck("reached", False, ("tcp", "127.0.0.1", str(first))),
+            pods.PortCheck("closed", False, ("tcp", "127.0.0.1", str(closed))),
         ]
         lines = "\n".join(each.line for each in targets)
         argv = [shell, "sh", "-c", here(pods.CLIENT, tmp_path)]

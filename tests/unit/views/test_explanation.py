@@ -17,7 +17,7 @@ from decco.views.explanation.explain import explain
 from decco.views.explanation.parts import World, _issuance, validity
 from decco.views.findings import Finding
 from decco.views.lookup import Answer
-from decco.views.targets import Target
+from decco.views.targets import ExplainTarget
 from tests.unit.desired.test_revocation import NOW as LISTED
 from tests.unit.desired.test_revocation import ROOT, lists
 from tests.unit.desired.test_revocation import secret as with_lists
@@ -32,7 +32,7 @@ def world(*objects: Obj, now: datetime = NOW, answers: dict[str, Answer] | None 
     return World(snapshot, result, now, {}, answers or {})
 
 
-def said(found: World, target: Target, about: str) -> list[tuple[Severity, str]]:
+def said(found: World, target: ExplainTarget, about: str) -> list[tuple[Severity, str]]:
     return [(each.severity, each.text) for each in explain(found, target) if each.about == about]
 
 
@@ -40,11 +40,11 @@ def test_the_owner_of_a_name_and_who_lost_it() -> None:
     found = world(
         space("acme"), space("beta", domainName="acme.example.net"), space("zeta", hostnames=["x.acme.example.net"])
     )
-    target = Target(hostname="x.acme.example.net")
+    target = ExplainTarget(hostname="x.acme.example.net")
     assert said(found, target, "owner")[0][1].startswith("Space acme, since ")
     assert [text.partition(" claims ")[0] for _, text in said(found, target, "claim")] == ["Space zeta"]
     assert said(found, target, "endpoint")[0][0] is Severity.FAILURE
-    assert said(found, Target(hostname="a.beta.acme.example.net"), "claim") == [
+    assert said(found, ExplainTarget(hostname="a.beta.acme.example.net"), "claim") == [
         (
             Severity.WARNING,
             (
@@ -57,7 +57,7 @@ def test_the_owner_of_a_name_and_who_lost_it() -> None:
 
 def test_a_name_of_nobody() -> None:
     found = world(space("acme"))
-    assert said(found, Target(hostname="acmee.example.net"), "owner") == [
+    assert said(found, ExplainTarget(hostname="acmee.example.net"), "owner") == [
         (
             Severity.FAILURE,
             (
@@ -67,7 +67,7 @@ def test_a_name_of_nobody() -> None:
         )
     ]
     found.snapshot.unreadable.add((SPACES, ""))
-    assert "no Space that you may see has this name" in said(found, Target(hostname="x.org"), "owner")[0][1]
+    assert "no Space that you may see has this name" in said(found, ExplainTarget(hostname="x.org"), "owner")[0][1]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_name_of_nobody() -> None:
 def test_certificates(host: str, days: int, state: Severity, words: str) -> None:
     now = datetime.now(NOW.tzinfo) + timedelta(days=days)
     found = world(space(httpCertSecretName="http"), secret("http", host), now=now)
-    ((shown, text),) = said(found, Target(space="acme"), "certificate http")
+    ((shown, text),) = said(found, ExplainTarget(space="acme"), "certificate http")
     assert shown is state
     assert words in text
 
@@ -102,7 +102,7 @@ def test_lists_of_revoked_certificates(hours: int, state: Severity, words: str) 
 def test_a_secret_that_may_not_be_seen_is_no_failure() -> None:
     found = world(space(httpCertSecretName="http"))
     found.snapshot.unreadable.add((found.snapshot.caches.sources.resource, "decco"))
-    ((state, text),) = said(found, Target(space="acme"), "certificate http")
+    ((state, text),) = said(found, ExplainTarget(space="acme"), "certificate http")
     assert state is Severity.UNKNOWN
     assert text.startswith("you may not read the Secrets of decco: ")
 
@@ -129,8 +129,8 @@ OURS = Owner("default", "<uid of Space acme>")
 )
 def test_what_dns_says(answer: Answer, state: Severity, words: str) -> None:
     found = world(space(), answers={FQDN: answer}, **ZONES)
-    assert said(found, Target(space="acme"), "record")[0][0] is Severity.OK
-    ((shown, text),) = said(found, Target(space="acme"), "DNS")
+    assert said(found, ExplainTarget(space="acme"), "record")[0][0] is Severity.OK
+    ((shown, text),) = said(found, ExplainTarget(space="acme"), "DNS")
     assert shown is state
     assert words in text
 
@@ -150,14 +150,14 @@ def test_what_dns_says(answer: Answer, state: Severity, words: str) -> None:
     ],
 )
 def test_records(settings: dict[str, Any], state: Severity, words: str) -> None:
-    ((shown, text),) = said(world(space(), **settings), Target(space="acme"), "record")
+    ((shown, text),) = said(world(space(), **settings), ExplainTarget(space="acme"), "record")
     assert shown is state
     assert words in text
 
 
 def test_backends_and_what_may_not_be_read() -> None:
     found = world(space(tcpCertAndCaSecretName="tcp"), secret("tcp"), app("db", "acme", {"name": "db"}))
-    target = Target(app=Key("acme", "db"))
+    target = ExplainTarget(app=Key("acme", "db"))
     assert (Severity.FAILURE, "Service acme/db: no pod is ready (0 known); see `kubectl -n acme get pods`") in said(
         found, target, "endpoint db"
     )
@@ -171,11 +171,11 @@ def test_backends_and_what_may_not_be_read() -> None:
 
 def test_codes() -> None:
     found = world(space(httpCertSecretName="http"), secret("http", "other.example.net"), **ZONES)
-    codes = {each.about: each.code for each in explain(found, Target(space="acme"))}
+    codes = {each.about: each.code for each in explain(found, ExplainTarget(space="acme"))}
     assert codes["host name"] == ""
     assert codes["certificate http"] == messages(Category.FINDING)["certificate-for-other-names"].code
     found = world(space(httpCertSecretName="http"), secret("http", share="other"))
-    codes = {each.about: each.code for each in explain(found, Target(space="acme"))}
+    codes = {each.about: each.code for each in explain(found, ExplainTarget(space="acme"))}
     missing = messages(Category.CONDITION)["SecretMissing"].code
     assert (codes["certificate http"], codes["CertificatesReady"]) == (missing, missing)
 
@@ -202,27 +202,31 @@ def test_what_the_probes_of_the_controller_have_seen() -> None:
     good = secret("tls", "db.acme.example.net")
     routes = {"routing": {"backend": "none"}}
     broken = world(space("acme"), good, _with_condition(db, "RoutesReady", "False", "PortClosed"), **routes)
-    assert said(broken, Target(app=Key("acme", "db")), "RoutesReady") == [
+    assert said(broken, ExplainTarget(app=Key("acme", "db")), "RoutesReady") == [
         (Severity.FAILURE, "PortClosed: what is behind PortClosed")
     ]
-    [(severity, text)] = said(broken, Target(space="acme"), "app db")
+    [(severity, text)] = said(broken, ExplainTarget(space="acme"), "app db")
     assert severity is not Severity.OK
     assert "PortClosed" in text
     away = world(_with_condition(space("acme"), "RoutesReady", "True", "NotProbed"), **routes)
-    assert said(away, Target(space="acme"), "RoutesReady") == [(Severity.OK, "NotProbed: what is behind NotProbed")]
+    assert said(away, ExplainTarget(space="acme"), "RoutesReady") == [
+        (Severity.OK, "NotProbed: what is behind NotProbed")
+    ]
 
 
 def test_connections_out_of_a_space() -> None:
     found = world(space(), space("b", egressPolicy="Declared", egressCidrs=[{"cidr": "192.0.2.0/24"}]))
-    assert said(found, Target(space="acme"), "egress") == [(Severity.OK, "open: its pods may connect to everything")]
-    ((_, text),) = said(found, Target(space="b"), "egress")
+    assert said(found, ExplainTarget(space="acme"), "egress") == [
+        (Severity.OK, "open: its pods may connect to everything")
+    ]
+    ((_, text),) = said(found, ExplainTarget(space="b"), "egress")
     assert text.startswith("declared: DNS, the Space itself, 192.0.2.0/24, and for each App its tlsEgresses")
 
 
 def test_the_mesh_of_a_space() -> None:
     found = world(space(), space("b", mesh="Istio"))
-    assert said(found, Target(space="acme"), "mesh") == []
-    ((severity, text),) = said(found, Target(space="b"), "mesh")
+    assert said(found, ExplainTarget(space="acme"), "mesh") == []
+    ((severity, text),) = said(found, ExplainTarget(space="b"), "mesh")
     assert severity is Severity.OK
     assert text.startswith("Istio, Strict since 2026-06-01T00:00:00Z: its pods are inside; declared ports also take")
 
@@ -244,7 +248,7 @@ def test_plain_text_in_a_mesh() -> None:
     )
 
     def text(namespace: str, name: str = "web") -> list[str]:
-        return [each for _, each in said(found, Target(app=Key(namespace, name)), "mesh")]
+        return [each for _, each in said(found, ExplainTarget(app=Key(namespace, name)), "mesh")]
 
     cache, db = text("acme")
     assert cache == "cache-cleartext.acme:6379 in plain text by the mesh: Spaces of project p"
@@ -258,17 +262,17 @@ def test_plain_text_in_a_mesh() -> None:
 def test_limits_of_a_space() -> None:
     limits = {"clientCidrs": ["192.0.2.0/24"], "requestRate": {"requests": 5}, "timeouts": {"idle": "1m"}}
     found = world(space(), space("b", limits=limits))
-    assert said(found, Target(space="acme"), "limits") == []
+    assert said(found, ExplainTarget(space="acme"), "limits") == []
     want = "clientCidrs 192.0.2.0/24; requestRate 5 for each client and second; timeouts.idle 1m"
-    assert said(found, Target(space="b"), "limits") == [(Severity.OK, want)]
+    assert said(found, ExplainTarget(space="b"), "limits") == [(Severity.OK, want)]
 
 
 def test_names_in_egresses_with_the_addresses_that_are_permitted() -> None:
     egresses = [{"localPort": 7000, "fqdn": "api.example.com"}, {"localPort": 7001, "fqdn": "kubernetes.default.svc"}]
     found = world(space(egressPolicy="Declared"), app(tlsEgresses=egresses))
     key = Key("acme", "web")
-    assert said(found, Target(app=key), "egress 7000") == []
-    ((state, text),) = said(found, Target(app=key), "NetworkReady")
+    assert said(found, ExplainTarget(app=key), "egress 7000") == []
+    ((state, text),) = said(found, ExplainTarget(app=key), "NetworkReady")
     assert state is Severity.FAILURE
     assert "kubernetes.default.svc:443 is inside the cluster" in text
     store = found.snapshot.caches.children[NETWORK_POLICIES]
@@ -279,7 +283,7 @@ def test_names_in_egresses_with_the_addresses_that_are_permitted() -> None:
     live["metadata"]["resourceVersion"] = str(WRITTEN_NOW + 1)
     store.put(live, own=False)
     expected = "api.example.com:443 is permitted at 1.1.1.1, 8.8.8.8"
-    assert said(found, Target(app=key), "egress 7000") == [(Severity.OK, expected)]
+    assert said(found, ExplainTarget(app=key), "egress 7000") == [(Severity.OK, expected)]
 
 
 def http(path: str, name: str) -> Obj:
@@ -294,18 +298,18 @@ def test_shares_of_canaries() -> None:
     """Without a cluster no pod is ready; tests/integration/test_views.py has those that are."""
     found = world(space(), MAIN, NEXT, app("paused", "acme", http("/shop", "paused"), canaryOf="main", weight=0))
     waits = "none of the requests to /shop{} before a pod of it is ready, then 5 of 100"
-    assert said(found, Target(app=Key("acme", "main")), "canary next") == [(Severity.WARNING, waits.format(""))]
+    assert said(found, ExplainTarget(app=Key("acme", "main")), "canary next") == [(Severity.WARNING, waits.format(""))]
     paused = [(Severity.OK, "0 of 100 requests to /shop: paused by weight 0")]
-    assert said(found, Target(app=Key("acme", "main")), "canary paused") == paused
-    next_ = Target(app=Key("acme", "next"))
+    assert said(found, ExplainTarget(app=Key("acme", "main")), "canary paused") == paused
+    next_ = ExplainTarget(app=Key("acme", "next"))
     assert said(found, next_, "canary") == [(Severity.WARNING, waits.format(" of App main"))]
     assert said(found, next_, "route next") == [], "the route is that of the other App"
-    assert said(found, Target(space="acme"), "app next")[0][1].endswith(", a canary of App main with weight 5")
+    assert said(found, ExplainTarget(space="acme"), "app next")[0][1].endswith(", a canary of App main with weight 5")
 
 
 def test_a_canary_that_gets_nothing() -> None:
     other = app("next", "acme", {**http("/shop", "next"), "appProtocol": "grpc"}, canaryOf="main", weight=5)
-    ((state, text),) = said(world(space(), MAIN, other), Target(app=Key("acme", "next")), "canary")
+    ((state, text),) = said(world(space(), MAIN, other), ExplainTarget(app=Key("acme", "next")), "canary")
     assert state is Severity.FAILURE
     assert text.startswith("none of the requests to /shop of App main: its appProtocol is h2c")
 
@@ -313,15 +317,15 @@ def test_a_canary_that_gets_nothing() -> None:
 def test_a_cluster_that_is_not_placed_has_no_pods_and_that_is_no_failure() -> None:
     elsewhere = {"clusters": [{"id": "west"}, {"id": "north", "role": "Standby"}]}
     found = world(space(placement=elsewhere), app("web", "acme", http("/", "web")))
-    ((severity, text),) = said(found, Target(space="acme"), "placement")
+    ((severity, text),) = said(found, ExplainTarget(space="acme"), "placement")
     assert severity is Severity.OK
     assert "west, north (Standby); this cluster is default: no pods run" in text
-    assert "not placed in this cluster" in said(found, Target(space="acme"), "app web")[0][1]
-    assert "none here" in said(found, Target(space="acme"), "record")[0][1]
-    severity, text = said(found, Target(app=Key("acme", "web")), "endpoint web")[1]
+    assert "not placed in this cluster" in said(found, ExplainTarget(space="acme"), "app web")[0][1]
+    assert "none here" in said(found, ExplainTarget(space="acme"), "record")[0][1]
+    severity, text = said(found, ExplainTarget(app=Key("acme", "web")), "endpoint web")[1]
     assert (severity, text[:26]) == (Severity.OK, "not placed in this cluster")
     passive = {"clusters": [{"id": "west"}, {"id": "default", "role": "Standby"}]}
-    ((severity, text),) = said(world(space(placement=passive)), Target(space="acme"), "placement")
+    ((severity, text),) = said(world(space(placement=passive)), ExplainTarget(space="acme"), "placement")
     assert (severity, "set dns.federation.id" in text) == (Severity.WARNING, True)
 
 
@@ -332,11 +336,13 @@ def test_a_cluster_that_is_not_placed_has_no_pods_and_that_is_no_failure() -> No
 def test_a_suspended_app_has_no_pods_and_that_is_no_failure(routing: dict[str, str], words: str) -> None:
     endpoints = (http("/", "web"), {"name": "db", "certAndCaSecretName": "s"})
     found = world(space(), app("web", "acme", *endpoints, suspend=True), routing=routing)
-    of_web, of_db = (said(found, Target(app=Key("acme", "web")), f"endpoint {name}")[1] for name in ("web", "db"))
+    of_web, of_db = (
+        said(found, ExplainTarget(app=Key("acme", "web")), f"endpoint {name}")[1] for name in ("web", "db")
+    )
     assert of_web == (Severity.OK, f"suspended by spec.suspend, no pods: {words}")
     assert of_db == (Severity.OK, "suspended by spec.suspend, no pods: connections are closed")
-    assert said(found, Target(space="acme"), "app web")[0][1].startswith("https://acme.example.net/, ")
-    assert ", suspended" in said(found, Target(space="acme"), "app web")[0][1]
+    assert said(found, ExplainTarget(space="acme"), "app web")[0][1].startswith("https://acme.example.net/, ")
+    assert ", suspended" in said(found, ExplainTarget(space="acme"), "app web")[0][1]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +354,7 @@ def test_a_suspended_app_has_no_pods_and_that_is_no_failure(routing: dict[str, s
 )
 def test_limits_that_the_edge_does_not_keep(limits: Obj, state: Severity, words: str) -> None:
     routing = {"backend": "ingress", "ingressDialect": "nginx"}
-    ((shown, text),) = said(world(space(limits=limits), routing=routing), Target(space="acme"), "limits")
+    ((shown, text),) = said(world(space(limits=limits), routing=routing), ExplainTarget(space="acme"), "limits")
     assert shown is state
     assert words in text
 
@@ -356,7 +362,7 @@ def test_limits_that_the_edge_does_not_keep(limits: Obj, state: Severity, words:
 def test_a_space_that_is_served_to_nobody_has_one_cause() -> None:
     routing = {"backend": "ingress", "ingressDialect": "traefik"}
     found = world(space(limits={"clientCidrs": ["192.0.2.0/24"]}), routing=routing)
-    for target in (Target(space="acme"), Target(hostname="acme.example.net")):
+    for target in (ExplainTarget(space="acme"), ExplainTarget(hostname="acme.example.net")):
         ((state, text),) = said(found, target, "limits")
         assert state is Severity.FAILURE
         assert text.endswith("does not keep clientCidrs, so nothing is served: remove clientCidrs")

@@ -40,7 +40,7 @@ from decco.views.preflight import cluster, controller, edge, egress, isolation, 
 from decco.views.preflight.checks import CHECKS, Check
 from decco.views.preflight.checks import run as run_check
 from decco.views.preflight.model import BINDINGS, CRDS, NODES, POLICIES, ClusterContext
-from decco.views.running import Running, _variables, look
+from decco.views.running import Running, _variables, read_running
 from testbed import versions
 from tests import tls_certificates
 from tests.tls_certificates import Template
@@ -71,7 +71,7 @@ class Cluster:
     async def list_pages(self, resource: Resource, **_: Any) -> AsyncIterator[ListPage]:
         yield ListPage([obj for (kind, _), obj in self.objects.items() if kind == resource], "1", remaining=False)
 
-    async def ask(self, _resource: Resource, question: Obj) -> Obj:
+    async def create_review(self, _resource: Resource, question: Obj) -> Obj:
         return dict(self.answers(question))
 
     async def raw(self, _path: str) -> Obj:
@@ -343,10 +343,10 @@ async def test_settings_are_those_of_the_config_map_that_the_deployment_mounts()
     base = named("decco-controller", "decco", data={"decco.yaml": "clusterId: base"})
     mounted = named("decco-settings-5f", "decco", data={"decco.yaml": "clusterId: mounted"})
     both = [(CONFIGMAPS, base), (CONFIGMAPS, mounted)]
-    found = await look(cast("Client", Cluster(*both, (DEPLOYMENTS, deployment))), "decco")
+    found = await read_running(cast("Client", Cluster(*both, (DEPLOYMENTS, deployment))), "decco")
     assert found.text is not None
     assert (found.text.text, "decco-settings-5f" in found.text.place) == ("clusterId: mounted", True)
-    without = await look(cast("Client", Cluster(*both)), "decco")
+    without = await read_running(cast("Client", Cluster(*both)), "decco")
     assert without.text is not None
     assert without.text.text == "clusterId: base"
 

@@ -9,7 +9,7 @@ import pytest
 from decco.objects import Obj
 from decco.settings import RoutingBackend, Settings
 from decco.settings.load import ConfigText, load
-from decco.views.proposal import Found, choose, remarks, settings_text
+from decco.views.proposal import ClusterInventory, choose, remarks, settings_text
 
 ALL = frozenset({"Gateway", "GatewayClass", "HTTPRoute", "TLSRoute", "ListenerSet", "BackendTLSPolicy"})
 
@@ -47,13 +47,13 @@ def by_envoy(namespace: str, name: str, of: str) -> Obj:
     return {"metadata": {"name": "proxy", "namespace": namespace, "labels": labels}}
 
 
-def settings(found: Found) -> Settings:
+def settings(found: ClusterInventory) -> Settings:
     """The file is read as the controller reads it: a mistake in it raises WrongSettings."""
     return load({}, {}, ConfigText(settings_text(found), "proposal"))
 
 
 def test_a_shared_gateway_with_the_namespace_of_its_pods() -> None:
-    found = Found(
+    found = ClusterInventory(
         ALL,
         [gateway_class("eg")],
         [gateway("shared"), gateway("other", programmed="False")],
@@ -69,7 +69,7 @@ def test_a_shared_gateway_with_the_namespace_of_its_pods() -> None:
 def test_the_label_that_all_gateways_have() -> None:
     labels = {"gateway.networking.k8s.io/gateway-name": "shared"}
     proxy = {"metadata": {"name": "proxy", "namespace": "edge", "labels": labels}}
-    assert settings(Found(ALL, [], [gateway("shared")], services=[proxy])).edge.namespace == "edge"
+    assert settings(ClusterInventory(ALL, [], [gateway("shared")], services=[proxy])).edge.namespace == "edge"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_label_that_all_gateways_have() -> None:
     ],
 )
 def test_a_gateway_that_cannot_be_shared(kinds: frozenset[str], who: str | None, words: str) -> None:
-    found = Found(kinds, [gateway_class("eg")], [gateway("shared", who=who)])
+    found = ClusterInventory(kinds, [gateway_class("eg")], [gateway("shared", who=who)])
     read = settings(found)
     assert read.routing.parent_gateway is None
     assert read.routing.gateway_class_name == "eg"
@@ -89,9 +89,9 @@ def test_a_gateway_that_cannot_be_shared(kinds: frozenset[str], who: str | None,
 
 
 def test_classes_that_are_accepted() -> None:
-    found = Found(ALL, [gateway_class("new", "Unknown"), gateway_class("b"), gateway_class("a")])
+    found = ClusterInventory(ALL, [gateway_class("new", "Unknown"), gateway_class("b"), gateway_class("a")])
     assert (choose(found).gateway_class, choose(found).others) == ("a", ("b",))
-    assert choose(Found(ALL, [gateway_class("a"), gateway_class("decco")])).gateway_class == "decco"
+    assert choose(ClusterInventory(ALL, [gateway_class("a"), gateway_class("decco")])).gateway_class == "decco"
     (remark,) = remarks(found)
     assert remark.name == "edge-unknown"
 
@@ -106,16 +106,21 @@ def test_classes_that_are_accepted() -> None:
 )
 def test_an_ingress_controller(controller: str, dialect: str) -> None:
     other = ingress_class("other", "example.net/unknown", default=True)
-    found = Found(ingress_classes=[other, ingress_class("own", controller)])
+    found = ClusterInventory(ingress_classes=[other, ingress_class("own", controller)])
     read = settings(found)
     assert read.routing.backend is RoutingBackend.INGRESS
     assert (read.routing.ingress_dialect, read.routing.ingress_class_name) == (dialect, "own")
 
 
 @pytest.mark.parametrize(
-    "found", [Found(), Found(hidden=["gateways", "services"]), Found(ALL, [gateway_class("x", "False")])]
+    "found",
+    [
+        ClusterInventory(),
+        ClusterInventory(hidden=["gateways", "services"]),
+        ClusterInventory(ALL, [gateway_class("x", "False")]),
+    ],
 )
-def test_nothing_that_carries_traffic(found: Found) -> None:
+def test_nothing_that_carries_traffic(found: ClusterInventory) -> None:
     assert settings(found) == Settings()
     names = [remark.name for remark in remarks(found)]
     assert "gateway-class-missing" in names
@@ -134,7 +139,7 @@ def test_nothing_that_carries_traffic(found: Found) -> None:
 )
 def test_dns_is_a_comment_that_is_valid_without_its_marks(more: dict[str, Any], provider: str) -> None:
     """Zones are known to people only, so no provider is set."""
-    found = Found(ALL, [gateway_class("eg")], **more)
+    found = ClusterInventory(ALL, [gateway_class("eg")], **more)
     assert settings(found).dns.providers == ()
     text = settings_text(found)
     section = text[text.index("# dns:") :].replace("# ", "").replace("#  ", "  ")
@@ -146,13 +151,13 @@ def test_dns_is_a_comment_that_is_valid_without_its_marks(more: dict[str, Any], 
 def test_names_that_yaml_takes_for_something_else(name: str) -> None:
     labels = {"gateway.networking.k8s.io/gateway-name": name}
     proxy = {"metadata": {"name": "proxy", "namespace": name, "labels": labels}}
-    read = settings(Found(ALL, [], [gateway(name, name)], services=[proxy]))
+    read = settings(ClusterInventory(ALL, [], [gateway(name, name)], services=[proxy]))
     assert (read.routing.parent_gateway, read.edge.namespace) == (f"{name}/{name}", name)
 
 
 def test_text_of_others_stays_in_its_line() -> None:
     evil = gateway("shared", who="Same\nrouting: {backend: none}")
-    found = Found(
+    found = ClusterInventory(
         ALL, [gateway_class("eg\nedge: {cidrs: [0.0.0.0/0]}"), gateway_class("a")], [evil], hidden=["x\ny: 1"]
     )
     assert settings(found).routing.backend is RoutingBackend.GATEWAY

@@ -22,8 +22,8 @@ from decco.views import documents
 from decco.views.documents import Document
 from decco.views.manifests import rendered
 from decco.views.simulation import simulate
+from decco.views.simulation_findings import assumptions, findings, prevents_rendering
 from decco.views.snapshot import from_documents
-from decco.views.verdicts import assumptions, is_fatal, verdicts
 from tests.sample import thorough
 from tests.unit.api import admission_table
 from tests.unit.views.stories import NOW, app, files, secret, simulated, space
@@ -48,7 +48,7 @@ def objects(*given: Obj, **settings: Any) -> dict[tuple[str, str], Obj]:
 
 def notes_of(*given: Obj, **settings: Any) -> list[str]:
     snapshot, result = simulated(*given, **settings)
-    return [verdict.text for verdict in verdicts(snapshot, result, [])]
+    return [finding.text for finding in findings(snapshot, result, [])]
 
 
 @pytest.mark.parametrize("as_in_a_cluster", [False, True], ids=["of files", "of a cluster whose children are left out"])
@@ -121,7 +121,7 @@ def test_uids_that_no_server_has_given_are_marked_and_known_ones_are_not() -> No
 def test_a_secret_that_is_not_given_is_taken_to_be_there() -> None:
     given = (space(httpCertSecretName="http", encryptHttp=True), app("web", "acme", {"name": "web", "httpPath": "/"}))
     snapshot, result = simulated(*given)
-    assert [verdict.text for verdict in verdicts(snapshot, result, [])] == []
+    assert [finding.text for finding in findings(snapshot, result, [])] == []
     made = objects(*given)
     assert "https" in {listener["name"] for listener in made["Gateway", "decco"]["spec"]["listeners"]}
     assert ("Secret", "http") not in made
@@ -173,9 +173,9 @@ def test_of_two_claims_the_first_in_the_files_wins_and_what_exists_wins_over_it(
 
 def test_an_app_without_its_space() -> None:
     snapshot, result = simulated(app())
-    (verdict,) = verdicts(snapshot, result, [Document(app(), "f.yaml:1")])
-    assert is_fatal(verdict)
-    assert verdict.text == (
+    (finding,) = findings(snapshot, result, [Document(app(), "f.yaml:1")])
+    assert prevents_rendering(finding)
+    assert finding.text == (
         "f.yaml:1: App acme/web: there is no Space acme in the files, and an App gets its names from it: "
         "give it as well"
     )
@@ -191,7 +191,7 @@ OUR_MESSAGES = [rule["message"] for crd in crds() for rule in _validations(crd)]
 def test_wrong_input_gets_the_messages_of_admission(row: admission_table.Row) -> None:
     """The same table that the API server's admission is tested with."""
     snapshot, result = simulated(row.bad, namespace="default")
-    found = [verdict.text for verdict in verdicts(snapshot, result, []) if is_fatal(verdict)]
+    found = [finding.text for finding in findings(snapshot, result, []) if prevents_rendering(finding)]
     assert found
     if any(row.says in message for message in OUR_MESSAGES):
         assert any(row.says in text for text in found), found

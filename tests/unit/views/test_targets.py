@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from decco.objects import Key
-from decco.views.targets import Target, UnknownTargetError, is_file, namespaces_of, resolve
+from decco.views.targets import ExplainTarget, UnknownTargetError, is_file, namespaces_of, resolve
 from tests.unit.views.stories import app, simulated, space
 
 SNAPSHOT, _ = simulated(
@@ -18,17 +18,17 @@ SNAPSHOT, _ = simulated(
 @pytest.mark.parametrize(
     ("word", "namespace", "target"),
     [
-        ("acme", None, Target(space="acme")),
-        ("acme/web", None, Target(app=Key("acme", "web"))),
-        ("db", None, Target(app=Key("beta", "db"))),
-        ("web", "beta", Target(app=Key("beta", "web"))),
-        ("beta", None, Target(space="beta")),
-        ("beta", "acme", Target(app=Key("acme", "beta"))),
-        ("acme", "beta", Target(space="acme")),
-        ("Web.Acme.Example.net.", None, Target(hostname="web.acme.example.net")),
+        ("acme", None, ExplainTarget(space="acme")),
+        ("acme/web", None, ExplainTarget(app=Key("acme", "web"))),
+        ("db", None, ExplainTarget(app=Key("beta", "db"))),
+        ("web", "beta", ExplainTarget(app=Key("beta", "web"))),
+        ("beta", None, ExplainTarget(space="beta")),
+        ("beta", "acme", ExplainTarget(app=Key("acme", "beta"))),
+        ("acme", "beta", ExplainTarget(space="acme")),
+        ("Web.Acme.Example.net.", None, ExplainTarget(hostname="web.acme.example.net")),
     ],
 )
-def test_words(word: str, namespace: str | None, target: Target) -> None:
+def test_words(word: str, namespace: str | None, target: ExplainTarget) -> None:
     assert resolve(word, SNAPSHOT, namespace) == target
 
 

@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     from decco.views import documents
     from decco.views.manifests import is_change
     from decco.views.simulation import simulate
+    from decco.views.simulation_findings import assumptions, findings
     from decco.views.snapshot import from_cluster
     from decco.views.targets import is_file, namespaces_of, objects_of
-    from decco.views.verdicts import assumptions, verdicts
 
     words = [word for word in arguments.targets if not is_file(word)]
     found = documents.read([word for word in arguments.targets if is_file(word)], sys.stdin)
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     snapshot, result, remarks = asyncio.run(gather())
     changes = [(reconciled, write) for reconciled in result.results for write in reconciled.writes if is_change(write)]
     _show(arguments, changes)
-    remarks += [*snapshot.warnings, *verdicts(snapshot, result, found), *snapshot.gaps]
+    remarks += [*snapshot.warnings, *findings(snapshot, result, found), *snapshot.gaps]
     output.report(arguments.program, [*remarks, *assumptions(snapshot, result)])
     return 1 if changes else 0
 

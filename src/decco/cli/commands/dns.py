@@ -93,7 +93,7 @@ def _release(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
 
 
 def _plan(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
-    from decco.views.dnsplan import look
+    from decco.views.dnsplan import read_zones
 
     settings = flags.settings_of(arguments)
 
@@ -103,7 +103,7 @@ def _plan(arguments: argparse.Namespace) -> tuple[DnsView, list[Finding]]:
                 raise ConfigError("the settings name no DNS provider (dns.providers): there is nothing to plan")
             snapshot, result, dns = await _simulated(client, in_force, dry_run=True)
             try:
-                return await look(dns, snapshot, result), [*remarks, *snapshot.gaps]
+                return await read_zones(dns, snapshot, result), [*remarks, *snapshot.gaps]
             finally:
                 await dns.close()
 

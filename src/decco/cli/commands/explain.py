@@ -17,7 +17,7 @@ from decco.text import clean
 
 if TYPE_CHECKING:
     from decco.views.findings import Finding
-    from decco.views.targets import Target
+    from decco.views.targets import ExplainTarget
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     resolver = None if arguments.no_lookup else lookup.resolver(arguments.resolver)
     settings = flags.settings_of(arguments)
 
-    async def gather() -> tuple[World, Target, list[Finding]]:
+    async def gather() -> tuple[World, ExplainTarget, list[Finding]]:
         async with flags.connected(arguments, settings) as (client, in_force, remarks):
             namespaces = namespaces_of([arguments.target], arguments.namespace)
             snapshot = await from_cluster(client, in_force, namespaces)

@@ -10,7 +10,7 @@ from decco.cli import arguments as flags
 from decco.cli import output
 
 if TYPE_CHECKING:
-    from decco.views.proposal import Found
+    from decco.views.proposal import ClusterInventory
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from decco.views.proposal import look, remarks, settings_text
+    from decco.views.proposal import read_cluster, remarks, settings_text
 
-    async def gather() -> Found:
+    async def gather() -> ClusterInventory:
         async with flags.connection_to(arguments.kubeconfig, arguments.context) as client:
-            return await look(client)
+            return await read_cluster(client)
 
     found = asyncio.run(gather())
     output.write(settings_text(found))

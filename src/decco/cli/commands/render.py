@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     from decco.views.findings import Finding
     from decco.views.manifests import rendered
     from decco.views.simulation import simulate
+    from decco.views.simulation_findings import assumptions, findings, prevents_rendering
     from decco.views.snapshot import from_documents
-    from decco.views.verdicts import assumptions, is_fatal, verdicts
     from decco.yamlform import to_yaml
 
     found = documents.read(arguments.files, sys.stdin)
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         output.report(arguments.program, [Finding("", text, "nothing-to-render")])
         return 1
     result = asyncio.run(simulate(snapshot, datetime.now(UTC)))
-    judged = verdicts(snapshot, result, found)
+    problems = findings(snapshot, result, found)
     objects = [(reconciled, obj) for reconciled in result.results for obj in rendered(reconciled)]
     if arguments.output == "json":
         output.write_data({"apiVersion": "v1", "kind": "List", "items": [obj for _, obj in objects]}, "json")
@@ -47,5 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
         style = output.style_of(arguments.color)
         for reconciled, obj in objects:
             output.write(style.dim(f"--- # {clean(reconciled)}") + "\n" + to_yaml(obj))
-    output.report(arguments.program, [*snapshot.warnings, *judged, *assumptions(snapshot, result)])
-    return 1 if any(map(is_fatal, judged)) else 0
+    output.report(arguments.program, [*snapshot.warnings, *problems, *assumptions(snapshot, result)])
+    return 1 if any(map(prevents_rendering, problems)) else 0

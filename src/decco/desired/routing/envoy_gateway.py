@@ -1,6 +1,6 @@
 """Policy objects of Envoy Gateway (gateway.envoyproxy.io): the limits of a Space, and the idle timeout of an endpoint.
 
-Read from the source of v1.9. The policies of a Space are for its whole ListenerSet or Gateway, but for the
+Read from the source of v1.9. The policies of a Space are for its whole ListenerSet or Gateway, except the
 ClientTrafficPolicy: it names listeners, because Envoy Gateway refuses it for those of port 80, which ListenerSets
 share. A BackendTrafficPolicy of a route replaces that of its listeners, so it is complete
 (docs/design/2026-11-30-limits.md).

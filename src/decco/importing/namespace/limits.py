@@ -111,7 +111,7 @@ def _rate(ingress: Part) -> object:
 
 
 _ABSENT = object()
-"""What the edge does without the annotation, which nobody here knows: other than every value."""
+"""An Ingress without the annotation. The edge's default is unknown, so it differs from every value."""
 
 
 def _value(ingress: Part, name: str) -> str | None:

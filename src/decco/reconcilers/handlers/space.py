@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from decco.desired.claims import wanted
+from decco.desired.claims import claimed
 from decco.desired.grants import parse_status_grants
 from decco.desired.model import SpaceFacts
 from decco.desired.secrets import named_by_space
@@ -49,11 +49,11 @@ def _claim(caches: Caches, old: SpaceFacts | None, new: SpaceFacts | None) -> fr
     affected: frozenset[str] = frozenset()
     if old is not None:
         if new is None:
-            affected |= caches.claims.want(old.name, None)
+            affected |= caches.claims.set_claims(old.name, None)
         caches.secret_users.remove(Key("", old.name), named_by_space(old.spec))
         del caches.claimants[old.name]
     if new is not None:
-        affected |= caches.claims.want(new.name, wanted(new))
+        affected |= caches.claims.set_claims(new.name, claimed(new))
         caches.secret_users.add(Key("", new.name), named_by_space(new.spec))
         caches.claimants[new.name] = new
     return affected

@@ -60,7 +60,7 @@ async def _run(world: World) -> dict[str, bool]:
         "undeclared": ("tcp", other, str(WEB)),
         "api-server": isolation.API_SERVER,
     }
-    targets = [pods.Target(each.name, not each.control, words[each.name]) for each in CONNECTIONS]
+    targets = [pods.PortCheck(each.name, not each.control, words[each.name]) for each in CONNECTIONS]
     pod = pods.client(world.image, targets, world.user)
     leaf = world.material.authorities["e"].leaf(names.host("e", JOB))
     trusting = replace(leaf, ca=world.material.authorities["c"].cert)

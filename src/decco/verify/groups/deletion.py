@@ -52,7 +52,7 @@ async def _app_at_edge(world: World) -> None:
             Request(world.names.host("c", "gone-tcp"), "/who"),
         ):
             try:
-                answer = await world.ask(request)
+                answer = await world.request(request)
             except Refused:
                 continue
             if answer.status == 200:
@@ -89,7 +89,7 @@ async def _space_at_edge(world: World) -> None:
 async def _neighbours(world: World) -> None:
     async def answers() -> None:
         try:
-            answer = await world.ask(Request(world.names.fqdn("a"), "/verify/who"))
+            answer = await world.request(Request(world.names.fqdn("a"), "/verify/who"))
         except Refused as error:
             raise Failed(f"Space a does not answer after the deletion of Space d: {error}") from error
         if answer.status != 200:

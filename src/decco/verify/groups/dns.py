@@ -12,7 +12,7 @@ from decco.dns.registry import Current, ownership_name
 from decco.errors import ConfigError
 from decco.hostnames import in_zone
 from decco.objects import SPACES, uid_of
-from decco.reconcilers.providers import read_outside
+from decco.reconcilers.providers import read_provider_environment
 from decco.verify.groups.setup import app_of, space
 from decco.verify.outcome import Failed, NotTested, eventually
 from decco.verify.probe import Check, Probe
@@ -35,13 +35,13 @@ async def _made(world: World) -> list[tuple[Provider, Zone]]:
     if not readable:
         raise NotTested(f"records of {', '.join(each.type for each in configured)} cannot be read from here")
     try:
-        outside = await read_outside(world.settings, world.client)
+        environment = await read_provider_environment(world.settings, world.client)
     except ConfigError as error:
         raise NotTested(str(error)) from error
     found: list[tuple[Provider, Zone]] = []
     for settings in readable:
         try:
-            provider = await asyncio.to_thread(make_provider, settings, outside)
+            provider = await asyncio.to_thread(make_provider, settings, environment)
         except ConfigError as error:
             raise NotTested(
                 f"the credentials of provider {settings.label} cannot be used from here: {error}"

@@ -148,7 +148,7 @@ async def _run(world: World, space: str) -> dict[str, bool]:
         if egress.client:
             await world.client.create(SECRETS, _own_secret(world, egress))
     targets = [
-        pods.Target(egress.name, bool(egress.answer), ("http", egress.host, str(port), _pattern(egress)))
+        pods.PortCheck(egress.name, bool(egress.answer), ("http", egress.host, str(port), _pattern(egress)))
         for port, egress in _listed(space)
     ]
     pod = pods.client(world.image, targets, world.user)

@@ -22,7 +22,7 @@ from decco.verify.objects import (
     canary,
 )
 from decco.verify.outcome import Failed, NotTested, eventually
-from decco.verify.pods import Target
+from decco.verify.pods import PortCheck
 from decco.verify.probe import Check, Probe
 from decco.verify.world import World
 
@@ -135,19 +135,19 @@ def _number(pod: Obj, port: str) -> int:
     return int(found[0]["containerPort"])
 
 
-async def _targets(world: World, source: str) -> list[Target]:
+async def _targets(world: World, source: str) -> list[PortCheck]:
     targets = []
     for each in CONNECTIONS:
         if each.source == source:
             address, pod = await pod_of(world, each.to)
             host = f"{_SERVICES[each.port]}.{world.names.space(each.to)}.svc" if each.port in _SERVICES else address
-            targets.append(Target(each.id, each.allowed, ("tcp", host, str(_number(pod, each.port)))))
+            targets.append(PortCheck(each.id, each.allowed, ("tcp", host, str(_number(pod, each.port)))))
     if source == OUTSIDE:
         address = await world.once("canary", lambda: _canary(world))
         targets += [
-            Target("canary-open", True, ("tcp", address, str(OPEN_PORT))),
-            Target("canary-closed", False, ("tcp", address, str(CLOSED_PORT))),
-            Target(API, True, API_SERVER),
+            PortCheck("canary-open", True, ("tcp", address, str(OPEN_PORT))),
+            PortCheck("canary-closed", False, ("tcp", address, str(CLOSED_PORT))),
+            PortCheck(API, True, API_SERVER),
         ]
     return targets
 

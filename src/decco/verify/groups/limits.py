@@ -51,7 +51,7 @@ def _limit(name: str, check: Callable[[World], Awaitable[None]]) -> Check:
 async def _status(world: World, request: Request) -> int:
     """0: no answer, or one that ends too early."""
     try:
-        return (await world.ask(request)).status
+        return (await world.request(request)).status
     except Refused:
         return 0
 
@@ -120,7 +120,7 @@ async def _unlimited(world: World) -> None:
     async def whole(path: str, end: str) -> Answer:
         request = _request(world, "e", f"/untimed{path}")
         try:
-            answer = await world.ask(request)
+            answer = await world.request(request)
         except Refused as error:
             raise Failed(f"a slow answer without a limit does not arrive: {error}") from error
         if answer.status != 200 or end not in answer.body:

@@ -16,7 +16,7 @@ from decco.verify.groups.setup import CONTROLLER
 from decco.verify.names import MESHED
 from decco.verify.objects import TCP
 from decco.verify.outcome import Failed, NotTested, eventually
-from decco.verify.pods import Target
+from decco.verify.pods import PortCheck
 from decco.verify.probe import Check, Probe
 from decco.verify.world import World
 
@@ -67,7 +67,7 @@ async def _pods(world: World) -> None:
 
 async def _client(world: World, namespace: str, *, allowed: bool) -> bool:
     host = f"{cleartext_service(APP)}.{world.names.space(MESHED)}.svc"
-    target = Target("mesh", allowed, ("tcp", host, str(TCP)))
+    target = PortCheck("mesh", allowed, ("tcp", host, str(TCP)))
     return (await world.run_client(namespace, "mesh-client", [target])).get("mesh", False)
 
 

@@ -48,7 +48,7 @@ def _refused(endpoint: str, client: str) -> Check:
     async def check(world: World) -> None:
         name = world.names.host("a", endpoint)
         try:
-            answer = await world.ask(Request(name, "/who"), client)
+            answer = await world.request(Request(name, "/who"), client)
         except Refused:
             return
         raise Failed(f"{name} answers {answer.status} to a client with {client or 'no'} certificate")

@@ -36,7 +36,7 @@ def _not_reached(server: Callable[[World], str], path: str, host: Callable[[Worl
     async def check(world: World) -> None:
         request = Request(server(world), path, host(world) if host is not None else None)
         try:
-            answer = await world.ask(request)
+            answer = await world.request(request)
         except Refused:
             return
         if answer.status == 200 and "/web" in answer.body:
@@ -61,7 +61,7 @@ async def _plain_without_tls(world: World) -> None:
     """Nothing of an App is served on port 80."""
     for host in (world.names.fqdn("a"), world.names.host("a", "tcp"), "unknown.decco-verify.test"):
         try:
-            answer = await world.ask_plain(Request(host, "/verify/who"))
+            answer = await world.request_plain(Request(host, "/verify/who"))
         except Refused:
             continue
         if answer.status == 200 and "/web" in answer.body:

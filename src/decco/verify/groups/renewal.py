@@ -93,7 +93,7 @@ async def _not_revoked(world: World) -> None:
 async def _revoked(world: World) -> None:
     """The list of the revoked came with the renewed certificate."""
     try:
-        answer = await world.ask(Request(world.names.host("c", "private"), "/who"), "revoked")
+        answer = await world.request(Request(world.names.host("c", "private"), "/who"), "revoked")
     except Refused:
         return
     raise Failed(f"the endpoint answers {answer.status} to a client whose certificate is in {CA_CRL}")
@@ -104,7 +104,7 @@ async def _verifies_still(world: World) -> None:
     request = Request(world.names.host("c", "private"), "/who")
     await eventually(lambda: expect(world, request, f"c/web {PRIVATE}", "other-space"), ANSWER_SECONDS)
     try:
-        await world.ask(request, "stranger")
+        await world.request(request, "stranger")
     except Refused:
         return
     raise Failed("a client of a strange authority is admitted after the renewal", "verify-client-admitted")

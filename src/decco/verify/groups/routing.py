@@ -40,7 +40,7 @@ async def expect(world: World, request: Request, text: str, client: str = "", ce
     """The answer if it is 200, has this text and came with this certificate. Raises Failed."""
     where = f"https://{request.server}{request.path}"
     try:
-        answer = await world.ask(request, client)
+        answer = await world.request(request, client)
     except Refused as error:
         raise Failed(f"{where} does not answer: {error}") from error
     if certificate and answer.certificate != certificate:
@@ -102,7 +102,7 @@ def _redirect(server: Callable[[World], str]) -> Check:
 
         async def redirected() -> None:
             try:
-                answer = await world.ask_plain(Request(name, "/verify/who"))
+                answer = await world.request_plain(Request(name, "/verify/who"))
             except Refused as error:
                 raise Failed(f"http://{name} does not answer: {error}") from error
             target = answer.headers.get("location", "").replace(":443/", "/")

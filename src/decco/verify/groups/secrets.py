@@ -112,7 +112,7 @@ async def _https_ends(world: World) -> None:
 
     async def ended() -> None:
         try:
-            answer = await world.ask(Request(world.names.fqdn("d"), "/verify/who"))
+            answer = await world.request(Request(world.names.fqdn("d"), "/verify/who"))
         except Refused:
             return
         if answer.status == 200:

@@ -81,7 +81,7 @@ async def _answer(world: World) -> Answer:
 
     async def unavailable() -> Answer:
         try:
-            answer = await world.ask(request)
+            answer = await world.request(request)
         except Refused as error:
             raise Failed(f"https://{request.server}{PATH} does not answer: {error}") from error
         if answer.status != 503:

@@ -39,10 +39,10 @@ from decco.views.findings import Finding, Findings
 from decco.views.limits import unkept_limits
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
-from decco.views.targets import Target
+from decco.views.targets import ExplainTarget
 
 
-def hostnames_of(snapshot: Snapshot, result: SimulationResult, target: Target) -> list[str]:
+def hostnames_of(snapshot: Snapshot, result: SimulationResult, target: ExplainTarget) -> list[str]:
     """The names of this target to look up in DNS."""
     if target.hostname is not None:
         return [target.hostname]
@@ -61,7 +61,7 @@ def hostnames_of(snapshot: Snapshot, result: SimulationResult, target: Target) -
     return sorted(names)
 
 
-def explain(world: World, target: Target) -> list[Finding]:
+def explain(world: World, target: ExplainTarget) -> list[Finding]:
     """The findings about one target, the owner first."""
     if target.app is not None:
         return list(_app(world, target.app))
@@ -156,7 +156,7 @@ def rivals(world: World, hostname: str, owner: str | None) -> Findings:
         claims += [name for name in map(canonical, space.spec.hostnames) if name == hostname]
         further = entry_of(space, hostname)
         claims += [further] if further is not None else []
-        lost = caches.claims.verdict(space.name).claims().lost
+        lost = caches.claims.claims_of(space.name).claims().lost
         for claim in dict.fromkeys(claims):
             text = f"Space {space.name} claims {claim} too, and it is granted to Space {lost.get(claim, '?')}"
             yield Finding("claim", f"{text}: it gets no route and no record for it", "claim-lost-by-other")
@@ -173,7 +173,7 @@ def _space(world: World, name: str) -> Findings:
     if not isinstance(space, SpaceFacts):
         yield Finding("spec", str(space), "spec-invalid")
         return
-    lost = caches.claims.verdict(name).claims().lost
+    lost = caches.claims.claims_of(name).claims().lost
     for claim in dict.fromkeys([space.fqdn, *map(canonical, space.spec.hostnames), *further_names(space)]):
         what = f"{claim} and all names under it" if claim == space.fqdn else claim
         if claim in lost:

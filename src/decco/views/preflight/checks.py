@@ -47,7 +47,7 @@ async def check(client: Client, local: Settings, *, given: bool, account: str) -
 
     Raises KubeError if the API server cannot be reached at all.
     """
-    running = await running_.look(client, local.namespace)
+    running = await running_.read_running(client, local.namespace)
     settings, found = local, []
     try:
         if not given and running.found:

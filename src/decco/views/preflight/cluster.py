@@ -45,7 +45,7 @@ async def api_server(context: ClusterContext) -> AsyncIterator[Finding]:
 
 async def clock(context: ClusterContext) -> AsyncIterator[Finding]:
     """Compare the clocks: the API server's answer to a SelfSubjectReview has a creationTimestamp."""
-    answer = await context.client.ask(SELF_REVIEWS, {})
+    answer = await context.client.create_review(SELF_REVIEWS, {})
     user = ((answer.get("status") or {}).get("userInfo") or {}).get("username", "?")
     yield Finding("you", str(user))
     stamp = (answer.get("metadata") or {}).get("creationTimestamp")

@@ -219,7 +219,7 @@ async def _may(context: ClusterContext, account: Key, permission: Permission) ->
     user = f"system:serviceaccount:{account.namespace}:{account.name}"
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{account.namespace}", "system:authenticated"]
     question = {"spec": {"user": user, "groups": groups, "resourceAttributes": permission._asdict()}}
-    answer = await context.client.ask(ACCESS_REVIEWS, question)
+    answer = await context.client.create_review(ACCESS_REVIEWS, question)
     return bool((answer.get("status") or {}).get("allowed"))
 
 

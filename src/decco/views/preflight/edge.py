@@ -13,7 +13,7 @@ from decco.dns.factory import make_provider
 from decco.errors import ConfigError
 from decco.objects import GATEWAY_CLASSES, GATEWAY_GROUP, GATEWAYS, LABEL_SPACE, Key, Obj, annotations_of
 from decco.reconcilers.discover import missing
-from decco.reconcilers.providers import read_outside
+from decco.reconcilers.providers import read_provider_environment
 from decco.settings import RoutingBackend
 from decco.views.findings import Finding
 from decco.views.preflight.model import CRDS, INGRESS_CLASSES, ClusterContext
@@ -181,14 +181,14 @@ async def dns(context: ClusterContext) -> AsyncIterator[Finding]:
         yield Finding("dns", "no provider is set: names are published by somebody else")
         return
     try:
-        outside = await read_outside(settings, context.client)
+        environment = await read_provider_environment(settings, context.client)
     except ConfigError as error:
         yield Finding("dns", str(error), "dns-provider-wrong")
         return
     for one in settings.dns.providers:
         about = f"dns {one.label}"
         try:
-            provider = make_provider(one, outside)
+            provider = make_provider(one, environment)
             try:
                 zones = await asyncio.wait_for(provider.zones(), DNS_SECONDS)
             finally:

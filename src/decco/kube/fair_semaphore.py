@@ -12,13 +12,13 @@ _OF_SPACE = re.compile(r"/(?:namespaces|spaces)/([^/?]+)")
 
 
 def group_of(path: str) -> str:
-    """Whose turn a request takes: its Space's, which has the name of its namespace; "" for the cluster's."""
+    """The group of a request: its Space, which has the name of its namespace; "" for the cluster."""
     found = _OF_SPACE.search(path)
     return found[1] if found else ""
 
 
-class Places:
-    """A semaphore whose waiters are served by turns of their groups, and in their order within a group.
+class FairSemaphore:
+    """A semaphore that serves the groups of its waiters round robin, and the waiters of a group in their order.
 
     An App of one Space may have fifty children to write. In one queue each request of another Space would wait for all
     that such Apps have begun.
@@ -27,10 +27,10 @@ class Places:
     def __init__(self, count: int) -> None:
         self._free = count
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        """The waiters of each group; the groups in the order of their turns."""
+        """The waiters of each group; the group that is served next is first."""
 
     @asynccontextmanager
-    async def place(self, group: str) -> AsyncIterator[None]:
+    async def slot(self, group: str) -> AsyncIterator[None]:
         await self._take(group)
         try:
             yield
@@ -49,7 +49,7 @@ class Places:
             if waiter.cancelled():
                 self._leave(group, waiter)
             else:
-                self._give()  # it was given a place in the same moment
+                self._give()  # it was given a slot in the same moment
             raise
 
     def _give(self) -> None:

@@ -27,7 +27,7 @@ _RUNTIME_REASONS = frozenset(
 NAMES_SHOWN = 3
 
 
-def verdicts(snapshot: Snapshot, result: SimulationResult, documents: Iterable[Document]) -> list[Finding]:
+def findings(snapshot: Snapshot, result: SimulationResult, documents: Iterable[Document]) -> list[Finding]:
     """The problems, with the locations of the ``documents``. Messages are those of admission and conditions."""
     locations = {(document.kind, document.key): f"{document.location}: " for document in documents}
     found: list[Finding] = []
@@ -49,9 +49,9 @@ def verdicts(snapshot: Snapshot, result: SimulationResult, documents: Iterable[D
     return found
 
 
-def is_fatal(verdict: Finding) -> bool:
+def prevents_rendering(finding: Finding) -> bool:
     """Whether no objects can be rendered for the object."""
-    return verdict.name in {"spec-invalid", reasons.SPACE_NOT_FOUND, reasons.PAUSED}
+    return finding.name in {"spec-invalid", reasons.SPACE_NOT_FOUND, reasons.PAUSED}
 
 
 def _without_space(snapshot: Snapshot, key: Key) -> str | None:

@@ -8,7 +8,7 @@ from decco.dns.plan import Rules
 from decco.dns.registry import Current
 
 
-class HeldNames:
+class OwnedNames:
     """``rules`` are a live view of the service's state."""
 
     def __init__(self, rules: Rules) -> None:
@@ -31,7 +31,7 @@ class HeldNames:
     def owner_of(self, name: str) -> str | None:
         return self._owner_of.get(name)
 
-    def stands_by(self, name: str) -> bool:
+    def is_standby(self, name: str) -> bool:
         """Whether other clusters serve the name, and this one has added no address to it."""
         return name in self._standing_by
 

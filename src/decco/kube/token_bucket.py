@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from decco.kube.latest import Latest
+from decco.kube.bounded_map import BoundedMap
 
 K = TypeVar("K")
 
 
 @dataclass(slots=True)
-class Budget:
+class TokenBucket:
     """``burst`` tokens at once, then one more every ``seconds``; times in seconds, of any clock that only grows."""
 
     burst: int
@@ -37,16 +37,16 @@ class Budget:
         return True
 
 
-class Budgets(Latest[K, Budget]):
+class TokenBuckets(BoundedMap[K, TokenBucket]):
     """A bucket for each key, with the same ``burst`` and ``seconds``; those that are full again are dropped."""
 
-    def __init__(self, burst: int, seconds: float, most: int = 4096) -> None:
-        super().__init__(most)
+    def __init__(self, burst: int, seconds: float, max_entries: int = 4096) -> None:
+        super().__init__(max_entries)
         self._burst = burst
         self._seconds = seconds
 
     def take(self, key: K, now: float) -> bool:
-        budget = self[key] = self.get(key) or Budget(self._burst, self._seconds, now)
+        budget = self[key] = self.get(key) or TokenBucket(self._burst, self._seconds, now)
         taken = budget.take(now)
         while next(iter(self.values())).full_again(now):
             self.popitem(last=False)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from decco.kube.latest import Latest
+from decco.kube.bounded_map import BoundedMap
 
 
 def test_the_entries_that_were_set_last_are_kept() -> None:
-    kept: Latest[str, int] = Latest(2)
+    kept: BoundedMap[str, int] = BoundedMap(2)
     kept["a"] = 1
     kept["b"] = 2
     kept["a"] = 3

@@ -9,15 +9,15 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Latest(OrderedDict[K, V]):
-    """The 4,096 entries (or ``most``) that were set last, in that order."""
+class BoundedMap(OrderedDict[K, V]):
+    """The 4,096 entries (or ``max_entries``) that were set last, in that order."""
 
-    def __init__(self, most: int = 4096) -> None:
+    def __init__(self, max_entries: int = 4096) -> None:
         super().__init__()
-        self._most = most
+        self._max_entries = max_entries
 
     def __setitem__(self, key: K, value: V) -> None:
         super().__setitem__(key, value)
         self.move_to_end(key)
-        if len(self) > self._most:
+        if len(self) > self._max_entries:
             self.popitem(last=False)

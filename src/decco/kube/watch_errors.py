@@ -27,7 +27,7 @@ START_SECONDS: Final = 2.0
 _OF_A_START: Final = (Forbidden, TooManyRequests, ServerError)
 
 
-class Troubles:
+class WatchErrors:
     """Logs errors: each kind once as a warning, its repetitions at debug, and the recovery.
 
     An API server that has just started refuses requests for a moment, with 403 until it has loaded the roles; such
@@ -50,7 +50,7 @@ class Troubles:
         self._since = 0.0
         self._reported = ""
 
-    def ended(self, error: KubeError | None, healthy: bool, tries: int, seconds: float) -> None:
+    def request_ended(self, error: KubeError | None, healthy: bool, tries: int, seconds: float) -> None:
         """A request has ended, and the next follows in so many seconds."""
         # Not a local variable of the watcher, which waits for hours and would keep the error's frames with all they
         # reference.
@@ -71,7 +71,7 @@ class Troubles:
         if not passing:
             self._reported = kind
 
-    def over(self) -> None:
+    def recovered(self) -> None:
         if self._reported:
             self._log.info("watch works again")
         self._kind = self._reported = ""

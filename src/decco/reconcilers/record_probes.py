@@ -25,13 +25,13 @@ def _values(targets: frozenset[str]) -> frozenset[tuple[str, str]]:
     return frozenset((each.type, value) for each in address_sets("name", targets, 0) for value in each.values)
 
 
-def uid_of(owner: str) -> str:
+def object_uid_of(owner: str) -> str:
     """The UID of the object whose state the prober reports."""
     return owner.removesuffix(_SUFFIX)
 
 
-class Served:
-    """Asks the prober."""
+class RecordProbes:
+    """The probes of the published records of an object."""
 
     def __init__(self, prober: Prober, servers: Mapping[str, tuple[Server, ...]]) -> None:
         """``servers``: those that the settings name, by zone."""
