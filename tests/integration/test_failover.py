@@ -1,186 +1,140 @@
-"""Two real controllers on a real API server: who stands by, who takes over how soon, and that never two work at once.
+"""Fail-over between two clusters of a federation: the real prober, an edge of the test in each, one zone of BIND.
 
-After each test every write in the API server's audit log is checked to be of the process that held the Lease then.
+The edges listen on port 443 of loopback addresses, so this needs root or the right to bind it. What a gateway and a
+kubelet would report is written by hand.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import re
-import signal
+import base64
+import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from decco.kube.fence import PAUSED_STATUS
-from decco.kube.leader import ABORT_STATUS
-from testbed.audit import REPLICAS, AuditEvent
 from testbed.controlplane import ControlPlane
-from tests.integration.harness import eventually, http_app, space
-from tests.integration.logs import lines
-from tests.integration.replicas import (
-    FULL,
-    NORMAL,
-    SHORT_LEASE,
-    SHORT_RENEW,
-    Churn,
-    assert_nothing_is_made_twice,
-    is_lease,
-    pair,
-    pause,
-    resume,
-)
-from tests.promises import PATIENCE, promised, timed
+from testbed.dns.bind import Bind
+from tests.images.pki import Authority, Leaf
+from tests.integration.answering import Edge, may_bind
+from tests.integration.by_hand import accept_listeners, answer_route, run_pods
+from tests.integration.harness import app, eventually, tls_secret
+from tests.integration.two_clusters import ZONE, Member, World, two_clusters
 from tests.sample import full
 
-A, B = REPLICAS
-TRIALS = int(os.environ.get("LEADER_TRIALS", "2"))
-"""Pauses of the leader; `make test-leader` makes 100."""
-LEADER_END = 5.0
-"""From SIGTERM to the end."""
+EAST, WEST = "127.77.2.1", "127.77.2.2"
+INTERVAL, WITHDRAW, COMPARE = 10.0, 5.0, 1.0
+"""Of probes, of the damping, and of readings of the zone, in seconds: each the least of its setting, or near it."""
+SECONDS = 90.0
+MISSING = Bind.missing()
+
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"MISSING {MISSING}"),
+    pytest.mark.skipif(not may_bind(EAST), reason=f"MISSING the right to bind port 443 of {EAST}"),
+]
 
 
-def test_standing_by_writes_nothing(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """Ready, with full caches, and silent: not a write, no Event, no finalizer, no LIST, whatever happens meanwhile."""
-    with pair(control_plane, tmp_path) as two:
-        first, second = two.both()
-        mark = control_plane.audit_mark()
-        two.cluster.make_space(name)
-        for number in range(20):
-            two.cluster.create(http_app(name, f"app-{number}"))
-        first.settle()
-        assert second.get("/readyz").startswith("ok")
-        assert second.get("/healthz").startswith("ok")
-        assert (first.metric("decco_leader"), second.metric("decco_leader")) == (1, 0)
-        assert second.metric('decco_cache_objects{resource="apps"') >= 20
-        assert second.metric("decco_workqueue_depth{") == 0
-        assert second.metric("decco_reconcile_total{") == 0
-        by_second = [event for event in control_plane.audit(since=mark) if event.user == B]
-        asked = [(event.verb, event.resource) for event in by_second if event.verb != "watch"]
-        assert asked in ([], [("get", "leases")]), "its first read may fall into this time; then it watches"
-        assert second.stop() == 0
-        assert [event for event in control_plane.audit(since=mark, writes=True) if event.user == B] == []
-        assert two.leads(A)
-        two.cluster.delete(f"/apis/decco.platform9.com/v1beta2/spaces/{name}")
+@pytest.fixture(scope="module")
+def world(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    settings = {
+        "probe__enabled": "true",
+        "probe__interval_seconds": str(INTERVAL),
+        "dns__ttl": "2",
+        "dns__federation__withdraw_seconds": str(WITHDRAW),
+        "dns__federation__compare_seconds": str(COMPARE),
+    }
+    with two_clusters(control_plane, tmp_path_factory.mktemp("failover"), **settings) as found:
+        found.east.address, found.west.address = EAST, WEST
+        yield found
 
 
-COPIES = re.compile(
-    r"/api/v1/namespaces/[^/]+/secrets\?labelSelector=app\.kubernetes\.io%2Fmanaged-by%3Ddecco&limit=\d+"
-)
+def make(member: Member, name: str, leaf: Leaf) -> None:
+    """The same Space and App in each cluster; the pods run, and the gateway has taken all."""
+    cluster = member.cluster
+    data = {key: base64.b64encode(value).decode() for key, value in leaf.secret.items()}
+    cluster.create({**tls_secret(f"{name}-tls"), "data": data})
+    clusters = [{"id": "east"}, {"id": "west", "role": "Standby"}]
+    secrets = {"tcpCertAndCaSecretName": f"{name}-tls", "httpCertSecretName": f"{name}-tls"}
+    cluster.make_space(name, domain=ZONE, placement={"clusters": clusters}, **secrets)
+    cluster.create(app(name, "db", endpoints=[{"name": "db", "port": 5432, "createDnsRecord": True}]))
+    accept_listeners(cluster, name, member.address)
+    run_pods(cluster, name, "db")
+    answer_route(cluster, name, "httproutes", "decco.probe")
+    answer_route(cluster, name, "tlsroutes", "db")
 
 
-def lists(events: Sequence[AuditEvent]) -> list[str]:
-    """Collections that were listed, without those that are not watched, so that a new leader must read them: Secrets
-    that Apps name in their own namespaces, one by one by a list with the one name, and decco's copies, once for each
-    namespace of a Space. Other tests leave some of both.
-    """
-    listed = [each.uri for each in events if each.verb == "list" and "fieldSelector=metadata.name%3D" not in each.uri]
-    copies = Counter(uri for uri in listed if COPIES.fullmatch(uri))
-    assert set(copies.values()) <= {1}, copies.most_common(3)
-    return [uri for uri in listed if uri not in copies]
+class History:
+    """Each reading of the zone while it runs: the addresses of the two names."""
 
+    def __init__(self, world: World, name: str) -> None:
+        self._world, self._names = world, (f"{name}.{ZONE}", f"db.{name}.{ZONE}")
+        self._end = threading.Event()
+        self.readings = 0
+        self.seen: dict[str, list[frozenset[str]]] = {each: [] for each in self._names}
 
-@timed
-def test_sigterm_hands_over_in_half_a_second(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """With the default times, so that it is not their expiry which is seen. What is settled is not written again."""
-    with pair(control_plane, tmp_path, **NORMAL) as two:
-        first, second = two.both()
-        two.cluster.make_space(name)
-        for number in range(50):
-            two.cluster.create(http_app(name, f"app-{number}"))
-        first.settle()
-        mark = control_plane.audit_mark()
-        sent, began = time.time(), time.monotonic()
-        assert first.process is not None
-        first.process.send_signal(signal.SIGTERM)
-        two.cluster.create(space(f"{name}-late"))
-        assert first.process.wait(PATIENCE) == 0
-        promised("the end after SIGTERM", time.monotonic() - began, LEADER_END)
-        eventually(lambda: two.cluster.space_condition(f"{name}-late", "NetworkReady"))
-        second.settle()
-        events = control_plane.audit(since=mark)
-        new = [event for event in events if event.user == B]
-        acted = min(event.received for event in new if event.writes and not is_lease(event))
-        promised("the first write of the next leader after SIGTERM", acted - sent, 0.5)
-        assert lists(new) == []
-        # The first one may still send Events about what it did before the mark.
-        writes = [event for event in events if event.writes and f"/{name}/" in event.uri]
-        assert [each.uri for each in writes if (each.user, each.resource) != (A, "events")] == []
-        assert_nothing_is_made_twice(two.writes())
-        assert lines(first, "error", "critical") == []
+    def __enter__(self) -> History:
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(0.1):
+            self.readings += 1
+            for name in self._names:
+                found = self._world.addresses(name)
+                if self.seen[name][-1:] != [found]:
+                    self.seen[name].append(found)
 
 
 @full
-@timed
-def test_a_killed_leader_is_replaced_after_its_lease(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """In the middle of its work; the other finishes it, with no LIST, and makes nothing a second time."""
-    with pair(control_plane, tmp_path) as two:
-        first, second = two.both()
-        two.cluster.make_space(name)
-        for number in range(60):
-            two.cluster.create(http_app(name, f"app-{number}"))
-        mark = control_plane.audit_mark()
-        killed = time.time()
-        first.kill()
-        two.cluster.create(http_app(name, "last"))
-        eventually(lambda: two.cluster.deployment(name, "last"))
-        second.settle()
-        new = [event for event in control_plane.audit(since=mark) if event.user == B]
-        acted = min(event.received for event in new if event.writes and not is_lease(event))
-        promised("the first write of the next leader after SIGKILL", acted - killed, SHORT_LEASE + 1)
-        assert lists(new) == []
-        for number in range(60):
-            assert two.cluster.deployment(name, f"app-{number}")
-        assert_nothing_is_made_twice(two.writes())
+@pytest.mark.timeout(420)
+def test_the_names_follow_the_edges_that_answer(world: World, name: str, tmp_path: Path) -> None:
+    leaf = Authority().intermediate("between.test").leaf(f"{name}.{ZONE}", f"*.{name}.{ZONE}")
+    edges = {}
+    for member in (world.east, world.west):
+        (tmp_path / member.id).mkdir()
+        edges[member.id] = Edge(tmp_path / member.id, member.address, leaf)
+        edges[member.id].locations["/.well-known/decco-probe"] = "none.decco-probe.invalid"
+    with ExitStack() as stack:
+        stack.enter_context(edges["west"].running())
+        east = ExitStack()
+        east.enter_context(edges["east"].running())
+        stack.callback(east.close)
+        for member in (world.east, world.west):
+            make(member, name, leaf)
+        becomes(world, name, EAST)
+        for member in (world.east, world.west):
+            eventually(lambda member=member: answers(member, name), SECONDS, f"the edge of {member.id} answers")
+        with History(world, name) as history:
+            east.close()
+            over = becomes(world, name, WEST)
+            edges["west"].broken = "closes"  # the last addresses stay
+            world.west.decco.settle(quiet=INTERVAL + WITHDRAW + 5)
+            assert {world.addresses(each) for each in history.seen} == {frozenset({WEST})}
+            east.enter_context(edges["east"].running())
+            back = becomes(world, name, EAST)
+    print(f"\nfail-over: {over:.1f} s to the cluster that stands by, {back:.1f} s back; {history.readings} readings")
+    for seen in history.seen.values():
+        assert seen[0] == seen[-1] == {EAST}
+        assert frozenset({WEST}) in seen
+        assert all(seen), "the name never had no address"
 
 
-@full
-@pytest.mark.timeout(120 + 30 * TRIALS)
-def test_a_leader_that_was_stopped_writes_no_more(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """SIGSTOP for longer than the lease, then SIGCONT: not one write arrives.
-
-    Alternately at a random moment of hard work, and in the act of writing.
-    """
-    with pair(control_plane, tmp_path, module="tests.integration.defective") as two:
-        two.both()
-        two.cluster.make_space(name)
-        wrote = []
-        statuses: Counter[int] = Counter()
-        with Churn(two.cluster, name) as churn:
-            for trial in range(TRIALS):
-                two.revive()
-                leader = two.leader()
-                old, other = two.running[leader], B if leader == A else A
-                edits = churn.edits
-                eventually(lambda edits=edits: churn.edits > edits + 20, 60, "work for the leader")
-                time.sleep(random.uniform(0, 0.2))
-                pause(old, in_the_act=trial % 2 == 0)
-                eventually(lambda other=other: two.leads(other), SHORT_LEASE + 20, "another leader")
-                mark = control_plane.audit_mark()
-                eventually(lambda mark=mark: control_plane.audit(since=mark, writes=True), 20, "its work")
-                continued = resume(old)
-                assert old.process is not None
-                statuses[old.process.wait(20)] += 1
-                events = control_plane.audit(since=mark)
-                wrote += [event for event in events if event.user == leader and event.received > continued]
-                print(f"trial {trial + 1}: {len(wrote)} requests of a former leader", flush=True)
-        print(f"SIGSTOP: {TRIALS} trials, {churn.edits} edits, {len(wrote)} requests of a former leader; {statuses}")
-        assert wrote == []
-        assert statuses.keys() <= {PAUSED_STATUS, ABORT_STATUS}, "ended by the kernel's timer, or by its own if sooner"
+def answers(member: Member, name: str) -> bool:
+    objects = (member.cluster.space(name), member.cluster.app(name, "db"))
+    found = [member.cluster.condition(each, kind) or {} for each in objects for kind in ("RoutesReady", "DNSReady")]
+    return all(each.get("status") == "True" for each in found)
 
 
-@FULL
-def test_a_leader_that_was_stopped_for_less_goes_on(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
-    """Stopped for longer than it may go without renewing, and for less than the lease: it stops, and leads again."""
-    with pair(control_plane, tmp_path) as two:
-        only = two.start(A)
-        eventually(lambda: two.leads(A), 10)
-        pause(only)
-        time.sleep((SHORT_RENEW + SHORT_LEASE) / 2)  # what is tried is time itself
-        resume(only)
-        eventually(lambda: [line for line in lines(only, "info") if line["event"] == "leading"][1:], 10)
-        two.cluster.make_space(name)
+def becomes(world: World, name: str, address: str) -> float:
+    """Waits until the names lead there alone; the seconds that it took."""
+    began = time.monotonic()
+    for each in (f"{name}.{ZONE}", f"db.{name}.{ZONE}"):
+        eventually(lambda each=each: world.addresses(each) == {address}, SECONDS, f"{each} -> {address}")
+    return time.monotonic() - began

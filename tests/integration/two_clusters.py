@@ -85,6 +85,7 @@ def two_clusters(control_plane: ControlPlane, folder: Path, **more: str) -> Iter
             "port": server.port,
             "tsigKeyName": KEY_NAME,
             "secretName": f"key-{folder.name}",
+            "nameServers": [f"{HOST}:{server.port}"],
         }
         settings = {
             "dns__providers": json.dumps([provider]),
