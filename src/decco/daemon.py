@@ -37,7 +37,7 @@ from decco.log import get_logger
 from decco.metrics import Metrics
 from decco.objects import APPS, GROUP, SPACES, Key
 from decco.reconcilers.caches import Caches
-from decco.reconcilers.discover import discover
+from decco.reconcilers.discover import NOT_INSTALLED, discover
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.kinds import KINDS
 from decco.reconcilers.report import ready_counts
@@ -182,10 +182,7 @@ async def _wait_for_cluster(client: Client, settings: Settings) -> Served:
             kinds = await discovery.served(client, GROUP)
             if {"Space", "App"} <= kinds.keys():
                 return await discover(client, settings.routing)
-            trouble = (
-                f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
-                "`decco crds | kubectl apply -f -`; waiting"
-            )
+            trouble = f"{NOT_INSTALLED}; waiting"
         except Unauthorized as error:
             raise ConfigError(
                 f"{connection} does not accept our credentials ({error}): "

@@ -215,7 +215,7 @@ def test_without_crds_it_waits_and_goes_on(bare: ControlPlane, tmp_path: Path) -
         (line,) = eventually(lambda: lines(decco, "warning"), 10)
         assert line["reason"] == (
             "the cluster does not serve Spaces and Apps (decco.platform9.com): install them with "
-            "`decco crds | kubectl apply -f -`; waiting"
+            "`decco crds | kubectl apply --server-side -f -`; waiting"
         )
         time.sleep(3)
         assert len(log_lines(decco)) == 3, "it starts, it serves metrics, it waits"

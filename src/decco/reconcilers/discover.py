@@ -9,11 +9,15 @@ from decco.kube import discovery
 from decco.kube.client import Client
 from decco.kube.errors import ApiError, Garbled
 from decco.log import get_logger
+from decco.objects import GROUP
 from decco.reconcilers.caches import Kind
 from decco.reconcilers.kinds import KINDS
 from decco.settings import RoutingSettings
 
 log = get_logger(__name__)
+
+INSTALL_CRDS = "`decco crds | kubectl apply --server-side -f -`"
+NOT_INSTALLED = f"the cluster does not serve Spaces and Apps ({GROUP}): install them with {INSTALL_CRDS}"
 
 
 async def discover(

@@ -32,7 +32,7 @@ from decco.objects import (
     labels_of,
 )
 from decco.reconcilers.caches import Caches, Kind, Role, Watched
-from decco.reconcilers.discover import discover
+from decco.reconcilers.discover import NOT_INSTALLED, discover
 from decco.reconcilers.event_handlers import EventHandlers
 from decco.reconcilers.kinds import ALL_SERVED, KINDS
 from decco.settings import Settings
@@ -104,10 +104,7 @@ def empty_caches(settings: Settings, served: Served) -> Caches:
 
 def not_installed() -> ConfigError:
     """The error of a cluster without decco's CustomResourceDefinitions."""
-    return ConfigError(
-        f"the cluster does not serve Spaces and Apps ({GROUP}): install them with "
-        "`decco crds | kubectl apply --server-side -f -`"
-    )
+    return ConfigError(NOT_INSTALLED)
 
 
 def _and(words: list[str]) -> str:

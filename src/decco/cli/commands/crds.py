@@ -1,4 +1,4 @@
-"""``decco crds``: the CRDs of this version, for ``kubectl apply -f -``."""
+"""``decco crds``: the CRDs of this version, for ``kubectl apply --server-side -f -``."""
 
 from __future__ import annotations
 

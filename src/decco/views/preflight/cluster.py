@@ -10,6 +10,7 @@ from decco.api.conditions import condition_of
 from decco.api.crd import crds
 from decco.kube import discovery
 from decco.objects import CONFIGMAPS, GROUP, SELF_REVIEWS, VERSION, Key, Obj
+from decco.reconcilers.discover import INSTALL_CRDS
 from decco.views.findings import Finding
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
 
@@ -26,7 +27,6 @@ ADMISSION_POLICIES = (
 )
 """Names of the policies in manifests/policies, without the group; a test verifies that they match."""
 
-INSTALL_CRDS = "`decco crds | kubectl apply --server-side -f -`"
 FIX_POLICIES = "`kubectl apply --server-side -f manifests/policies`"
 
 
