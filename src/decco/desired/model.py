@@ -75,6 +75,8 @@ class SecretFacts:
     not_before: datetime | None = None
     not_after: datetime | None = None
     """When the certificate, or the first of its issuers in ``tls.crt``, expires."""
+    ends_first: str = ""
+    """Which one that is, for people; "" if it is the certificate itself."""
     dns_names: tuple[str, ...] | None = None
     """DNS SANs of the first certificate; None if they are not known."""
     lists_from: datetime | None = None

@@ -90,6 +90,7 @@ def inspect(secret_type: str, data: Mapping[str, str]) -> SecretFacts:
                 lists_until=lists_end,
                 not_before=begin,
                 not_after=end,
+                ends_first=_ends_first(chain, end),
                 dns_names=_dns_names(chain[0]),
                 key_kind=kind_of(public_key(chain[0])),
                 usages=allowed,
@@ -220,6 +221,14 @@ def _validity(
         end = min(end, max(each.not_valid_after_utc for each in issuers))
         allowed &= frozenset[str]().union(*map(usages, issuers))
     return begin, end, allowed
+
+
+def _ends_first(chain: list[x509.Certificate], end: datetime) -> str:
+    """Whose certificate it is that expires first, for people; "" if it is the first one."""
+    for position, each in enumerate(chain, start=1):
+        if each.not_valid_after_utc == end:
+            return "" if position == 1 else f"certificate {position} of {TLS_CRT}, of an issuer,"
+    return f"the issuer's certificate in {CA_CRT}"
 
 
 def _check_key(public_half: bytes, chain: list[x509.Certificate]) -> int:

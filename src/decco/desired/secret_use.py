@@ -63,7 +63,9 @@ def defects(facts: SecretFacts, use: Use, now: datetime) -> dict[str, Problem]:
         return {CONTENT: facts.problem}
     found: dict[str, Problem] = {}
     if facts.not_after is not None and facts.not_after <= now:
-        message = f"the certificate expired on {facts.not_after:%Y-%m-%d}; renew it"
+        whose = facts.ends_first or "the certificate"
+        cure = "put the issuer's present one in its place" if facts.ends_first else "renew it"
+        message = f"{whose} expired on {facts.not_after:%Y-%m-%d}; {cure}"
         found[EXPIRED] = Problem(reasons.CERTIFICATE_EXPIRED, message)
     if facts.not_before is not None and now < facts.not_before:
         message = f"the certificate is not valid before {facts.not_before:%Y-%m-%d %H:%M:%S} UTC; wait, or renew it"

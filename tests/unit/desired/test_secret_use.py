@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from decco.desired import reasons
 from decco.desired.model import Problem, SecretFacts, SecretState, SecretView
 from decco.desired.routing.edge import edge_keys
+from decco.desired.secret_content import inspect
 from decco.desired.secret_use import CLIENT, SERVER, Use, covers, defects, worse
 from decco.desired.secrets import problem_of
 from decco.settings import RoutingSettings
+from tests.images.pki import DAY, Authority
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -116,3 +121,20 @@ def test_a_defect_of_the_source_is_reported_while_the_copy_is_good() -> None:
     problem = problem_of(pending, space="acme", fqdn="acme.example", controller_namespace="decco", now=NOW)
     assert problem is not None
     assert problem.reason == reasons.CERTIFICATE_NOT_YET_VALID
+
+
+def test_it_is_said_whose_certificate_has_expired() -> None:
+    """A reader looks at the first one, which may be valid."""
+    now = datetime.now(UTC)
+    root = Authority()
+    old = root.intermediate()
+    builder = root._builder(old._name, old._key.public_key(), -DAY)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    old._between = builder.sign(root._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    texts = []
+    for leaf in (old.leaf("acme.example.net"), root.leaf("acme.example.net", expired=True)):
+        data = {key: b64encode(value).decode() for key, value in leaf.secret.items()}
+        [problem] = defects(inspect("kubernetes.io/tls", data), NAMES, now).values()
+        assert problem.reason == reasons.CERTIFICATE_EXPIRED
+        texts.append(problem.message.partition(" expired")[0])
+    assert texts == ["certificate 2 of tls.crt, of an issuer,", "the certificate"]
