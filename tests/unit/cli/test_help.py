@@ -25,6 +25,11 @@ def test_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.endswith(f"  {page('DECCO-0140')}\n")
 
 
+def test_without_a_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help"]) == 0
+    assert "COMMAND" in capsys.readouterr().out
+
+
 def test_every_code(capsys: pytest.CaptureFixture[str]) -> None:
     codes = [message.code for _, message in known()]
     assert main(["help", *codes]) == 0

@@ -1,4 +1,6 @@
-"""``decco help``: what a code of a message means, and what to do about it; needs neither cluster nor network."""
+"""``decco help``: what a code of a message means, and what to do about it; needs neither cluster nor network. Without a
+code, the same as ``decco --help``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import sys
 import textwrap
 
 from decco.cli import output
+from decco.cli.parser import build
 from decco.messages import Message, Severity
 
 WIDTH = 100
@@ -23,13 +26,16 @@ REFUSED = "DECCO-06"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("codes", nargs="+", metavar="CODE", help="a code such as DECCO-0140, or its number")
+    parser.add_argument("codes", nargs="*", metavar="CODE", help="a code such as DECCO-0140, or its number")
     parser.epilog = "Exit status: 0 all codes are known; 2 one is not."
 
 
 def run(arguments: argparse.Namespace) -> int:
     from decco.messages.remedies import known
 
+    if not arguments.codes:
+        output.write(build(arguments.program)[0].format_help())
+        return 0
     messages = {message.code: (name, message) for name, message in known()}
     status = 0
     between = ""
