@@ -101,6 +101,32 @@ def test_a_part_under_another_id_is_found(scene: Scene) -> None:
 
 
 @full
+def test_what_is_placed_elsewhere_has_nothing_here(scene: Scene) -> None:
+    """Without nodes what is placed here does not run."""
+    status, report, progress = scene.run("placement")
+    assert outcomes(report, "placement") == {
+        "placement/space-elsewhere": "passed",
+        "placement/space-no-records": "passed",
+        "placement/app-elsewhere": "passed",
+        "placement/app-no-records": "passed",
+        "placement/app-here": "failed",
+        "placement/app-published": "skipped",
+    }, (progress, failed(report))
+    assert "WorkloadReady" in failed(report)["placement/app-here"]["text"]
+    assert status == 1
+
+
+@full
+def test_a_controller_with_another_cluster_id_is_found(scene: Scene) -> None:
+    other = Scene(replace(scene.command, settings={**scene.command.settings, "cluster_id": "west"}), scene.server)
+    status, report, progress = other.run("placement")
+    found = failed(report)["placement/app-here"]
+    assert (status, found["code"]) == (1, "DECCO-0841"), progress
+    assert "placed in west, the clusterId of these settings, does not run" in found["text"], found
+    assert "this cluster, east" in found["text"], found
+
+
+@full
 def test_without_istio_nothing_is_said_of_it_and_with_its_kinds_alone_it_fails(scene: Scene) -> None:
     _, report, progress = scene.run("mesh")
     found = {each["name"]: each for each in report["probes"]}

@@ -14,11 +14,11 @@ SPACES = ("a", "b", "c", "d", "e", "f", "g")
 """a and d are of one project, b of another, the rest of none. e has further names over HTTPS and declares its egress, f
 has limits, g an isolation.
 """
-ISSUED, CLAIMANT, ZONED, MESHED = "h", "i", "j", "k"
+ISSUED, CLAIMANT, ZONED, MESHED, PLACED = "h", "i", "j", "k", "l"
 """Spaces that single probes make: with certificates from an issuer, with names that another Space has, spread over
-zones, and in a service mesh.
+zones, in a service mesh, and placed in another cluster.
 """
-LATER = (ISSUED, CLAIMANT, ZONED, MESHED)
+LATER = (ISSUED, CLAIMANT, ZONED, MESHED, PLACED)
 PROJECTS = {"a": "one", "d": "one", "b": "two"}
 DEFAULT_DOMAIN = "decco-verify.test"
 """Without DNS providers the names are only sent to the edge, never resolved."""

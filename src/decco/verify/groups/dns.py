@@ -87,7 +87,7 @@ async def _every_provider(world: World) -> None:
         raise NotTested(f"not tested: {', '.join(missing)}, of other zones; --domain names another")
 
 
-def _published(name: Callable[[World], str]) -> Check:
+def published(name: Callable[[World], str]) -> Check:
     """The name points to the edge, at every provider."""
 
     async def check(world: World) -> None:
@@ -119,7 +119,9 @@ async def _not_asked_for(world: World) -> None:
             raise Failed(f"{name} has records at {provider} without createDnsRecord")
 
 
-def _withdrawn(name: Callable[[World], str]) -> Check:
+def withdrawn(name: Callable[[World], str]) -> Check:
+    """The name has no records, at any provider."""
+
     async def check(world: World) -> None:
         async def gone() -> None:
             for provider, now in await _records(world, name(world)):
@@ -141,38 +143,38 @@ def _probe(name: str, text: str, check: Check, *after: str) -> Probe:
 PROBES = (
     Probe(ANSWERS, "the DNS providers answer", "verify-dns-silent", _answers),
     _probe("every-provider", "every provider is tested", _every_provider),
-    _probe("fqdn", "the FQDN of a Space points to the edge", _published(lambda w: w.names.fqdn("a")), space("a")),
+    _probe("fqdn", "the FQDN of a Space points to the edge", published(lambda w: w.names.fqdn("a")), space("a")),
     _probe("owner", "its ownership record names the Space", _owned, "dns/fqdn"),
     _probe(
         "endpoint",
         "an endpoint with createDnsRecord points to the edge",
-        _published(lambda w: w.names.host("a", "tcp")),
+        published(lambda w: w.names.host("a", "tcp")),
         app_of("a"),
     ),
     _probe(
         "endpoint-gone",
         "the endpoint of an App that will be deleted points to the edge",
-        _published(lambda w: w.names.host("c", "gone-tcp")),
+        published(lambda w: w.names.host("c", "gone-tcp")),
         app_of("c", "gone"),
     ),
-    _probe("further", "a name of httpHostnames points to the edge", _published(lambda w: w.names.further), space("e")),
+    _probe("further", "a name of httpHostnames points to the edge", published(lambda w: w.names.further), space("e")),
     _probe(
         "further-wildcard",
         "a wildcard of httpHostnames points to the edge",
-        _published(lambda w: w.names.wildcard),
+        published(lambda w: w.names.wildcard),
         space("e"),
     ),
     _probe("not-asked-for", "an endpoint without createDnsRecord has no record", _not_asked_for, "dns/endpoint"),
     _probe(
         "endpoint-withdrawn",
         "the records of a deleted App are withdrawn",
-        _withdrawn(lambda w: w.names.host("c", "gone-tcp")),
+        withdrawn(lambda w: w.names.host("c", "gone-tcp")),
         "deletion/app",
     ),
     _probe(
         "fqdn-withdrawn",
         "the records of a deleted Space are withdrawn",
-        _withdrawn(lambda w: w.names.fqdn("d")),
+        withdrawn(lambda w: w.names.fqdn("d")),
         "deletion/space",
     ),
 )
