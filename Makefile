@@ -10,9 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DOCS_VENV := .venv-docs
 RELEASE_VENV := .venv-release
+BENCH_VENV := .venv-bench
 REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
-GENERATORS := tools.generate testbed.chart tools.permissions
+GENERATORS := tools.generate testbed.chart tools.permissions bench.page
 export PYTHONPATH := .
 # Compiled modules are kept: otherwise hundreds of processes of checks and tests would compile everything each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -220,8 +221,8 @@ docs: $(DOCS_VENV)/.complete ## the documentation as a site in build/site, which
 up: $(VENV)/.complete assets ## a control plane for manual tests, until Ctrl-C
 	@$(BIN)/python -m testbed up
 
-bench: $(VENV)/.complete assets ## one benchmark: make bench NAME=cold
-	@test -n "$(NAME)" || { echo "NAME is missing: make bench NAME=<$$(cd bench && ls [a-z]*.py | sed 's/\.py$$//' | paste -sd'|')>"; exit 2; }
+bench: $(VENV)/.complete $(BENCH_VENV)/.complete assets ## one benchmark: make bench NAME=cold
+	@test -n "$(NAME)" || { echo "NAME is missing: make bench NAME=<$$(cd bench && grep -l '^def main' *.py | sed 's/\.py$$//; /^page$$/d' | paste -sd'|')>"; exit 2; }
 	@$(BIN)/python -m bench.$(NAME) $(ARGS)
 
 format: $(VENV)/.complete ## format, and apply automatic fixes
@@ -242,7 +243,7 @@ lock: ## update requirements/*.txt from pyproject.toml (needs uv)
 	$(call step,lock,bash requirements/lock.sh)
 
 clean: ## remove everything that is generated here; the cache of programs stays
-	@rm -rf $(VENV) $(DOCS_VENV) $(RELEASE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(DOCS_VENV) $(RELEASE_VENV) $(BENCH_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.complete: requirements/dev.txt requirements/venv.sh requirements/python.sh pyproject.toml | prerequisites
@@ -255,4 +256,8 @@ $(DOCS_VENV)/.complete: requirements/docs.txt requirements/venv.sh requirements/
 
 $(RELEASE_VENV)/.complete: requirements/release.txt requirements/venv.sh requirements/python.sh | prerequisites
 	$(call step,virtual environment of releases,bash requirements/venv.sh $(RELEASE_VENV) requirements/release.txt)
+	@touch $@
+
+$(BENCH_VENV)/.complete: requirements/bench.txt requirements/venv.sh requirements/python.sh | prerequisites
+	$(call step,virtual environment of the benchmarks,bash requirements/venv.sh $(BENCH_VENV) requirements/bench.txt)
 	@touch $@

@@ -10,7 +10,6 @@ configured, and no library of one is loaded (tests/unit/test_start_up.py).
 from __future__ import annotations
 
 import argparse
-import asyncio
 import compileall
 import os
 import re
@@ -22,7 +21,7 @@ import urllib.request
 from pathlib import Path
 
 import decco
-from bench.cold import Bench
+from bench.load import Load
 from testbed.controller import Controller
 from testbed.controlplane import ControlPlane
 from testbed.progress import say
@@ -80,7 +79,7 @@ def measure(apps: int, times: int) -> tuple[float, float]:
         cp.install_decco_crds()
         log = Path(folder) / "decco.log"
         if apps:
-            asyncio.run(Bench(cp, spaces, apps).seed())
+            Load(cp, spaces, apps).seed()
             started(cp, log, apps + spaces)
         found = [started(cp, log, apps + spaces) for _ in range(times)]
     ready, rss = (statistics.median(each) for each in zip(*found, strict=True))

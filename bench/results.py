@@ -1,0 +1,53 @@
+"""Figures of benchmarks: the last line of each, and bench/results.json, from which docs/performance.md is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("results.json")
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median and range."""
+    return {
+        "median": round(statistics.median(values), 3),
+        "least": round(min(values), 3),
+        "most": round(max(values), 3),
+    }
+
+
+def rotated(names: Sequence[str], turn: int) -> list[str]:
+    """The order of contenders in this round."""
+    first = turn % len(names)
+    return [*names[first:], *names[:first]]
+
+
+def line(name: str, ratio: float, goal: float, of: Mapping[str, Mapping[str, float]]) -> str:
+    """The last line of a benchmark, with the median of each contender."""
+    medians = " ".join(f"{who.replace('-', '_')}={each['median']:.2f}" for who, each in of.items())
+    return f"{name} ratio={ratio:.2f} goal={goal:.2f} {medians}"
+
+
+def known(file: Path = FILE) -> dict[str, Any]:
+    """All entries so far."""
+    return dict(json.loads(file.read_text())) if file.exists() else {}
+
+
+def record(name: str, ratio: float, goal: float, figures: Mapping[str, Any], file: Path = FILE) -> None:
+    """Replaces the entry of the benchmark; the others stay."""
+    entries = known(file)
+    entries[name] = {
+        "ratio": round(ratio, 3),
+        "goal": goal,
+        "on": datetime.now(UTC).date().isoformat(),
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
+        **figures,
+    }
+    file.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")

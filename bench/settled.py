@@ -1,0 +1,79 @@
+"""A control plane on which a running decco has nothing more to do, and what it requested since a moment."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contenders import decco, environment
+from bench.load import MANAGER_FLAGS, Load, wait_until_quiet
+from testbed.controlplane import ControlPlane
+
+IN_FLIGHT = 32
+QUIET_SECONDS = 3.0
+LIMIT_SECONDS = 600.0
+READS = frozenset({"get", "list"})
+
+
+@dataclass(frozen=True)
+class Settled:
+    cp: ControlPlane
+    load: Load
+    pid: int
+
+    def requests(self, since: int) -> Counter[tuple[str, str]]:
+        """Those of decco by verb and resource since this ``audit_mark``, without events and without watches, which it
+        renews every few minutes.
+        """
+        return Counter(
+            (event.verb, f"{event.group}/{event.resource}/{event.subresource}")
+            for event in self.cp.audit(since=since)
+            if event.stage == "ResponseComplete" and event.verb != "watch" and event.resource not in ("events", "")
+        )
+
+
+@contextmanager
+def settled(spaces: int, apps: int) -> Iterator[Settled]:
+    with (
+        ControlPlane(manager_flags=MANAGER_FLAGS) as cp,
+        tempfile.TemporaryDirectory() as folder,
+        (Path(folder) / "log").open("w+b") as log,
+    ):
+        cp.install_gateway_api()
+        cp.install_decco_crds()
+        load = Load(cp, spaces, apps)
+        load.seed()
+        contender = decco(IN_FLIGHT)
+        command = contender.command(cp.controller_kubeconfig, Path(), IN_FLIGHT)
+        process = subprocess.Popen(command, env=environment(contender), stdout=log, stderr=log, start_new_session=True)
+        cp.processes.end_with_us(process)
+        try:
+            _wait_until_reported(cp, process, spaces + apps)
+            wait_until_quiet(cp, QUIET_SECONDS)
+            yield Settled(cp, load, process.pid)
+            if process.poll() is not None:
+                log.seek(0)
+                raise RuntimeError(f"decco ended: {log.read()[-2000:].decode(errors='replace')}")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_reported(cp: ControlPlane, process: subprocess.Popen[bytes], objects: int) -> None:
+    """Returns when as many statuses were written."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+
+    def reported() -> int:
+        ours = (("spaces", "status"), ("apps", "status"))
+        return sum(count for key, count in cp.write_counts().items() if (key.resource, key.subresource) in ours)
+
+    while reported() < objects:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"decco did not settle {objects} objects; it ended with {process.poll()}")
+        time.sleep(0.5)
