@@ -52,6 +52,8 @@ class AuditEvent:
     received: float = field(default=0.0, compare=False)
     group: str = field(default="", compare=False)
     """API group of the resource; "" also for the core group."""
+    forbidden: bool = field(default=False, compare=False)
+    """The authorizer refused: a 403 of a quota, of a policy or of a namespace that ends is not one of these."""
 
     @property
     def writes(self) -> bool:
@@ -77,6 +79,7 @@ def parse_event(line: bytes) -> AuditEvent:
         uri=event["requestURI"],
         received=_seconds(event.get("requestReceivedTimestamp")),
         group=ref.get("apiGroup", ""),
+        forbidden=event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
     )
 
 

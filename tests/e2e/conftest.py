@@ -19,6 +19,7 @@ import pytest
 
 from testbed import cluster as clusters
 from testbed import prerequisites
+from testbed.audit import SERVICE_ACCOUNT
 from testbed.cluster import Backend, Cluster
 from testbed.controller import Controller
 from testbed.deployed import deployed, metrics
@@ -36,7 +37,9 @@ BACKEND = Backend(os.environ.get("E2E_BACKEND", Backend.GATEWAY))
 PROBE_INTERVAL = 10
 """Of the setting probe.intervalSeconds, the least there is."""
 SANDBOXES = {"isolation": {"sandboxes": [BOX]}}
-FORBIDDEN = re.compile(r'^.*code="40[13]"[^}]*\} [1-9].*$', re.MULTILINE)
+UNKNOWN = re.compile(r'^.*code="401"[^}]*\} [1-9].*$', re.MULTILINE)
+FORBIDDEN = re.compile(r'^.*code="403"[^}]*\} [1-9].*$', re.MULTILINE)
+POST = re.compile(r'verb="POST"')
 EVENT = re.compile(r'resource="events\.events\.k8s\.io",verb="POST"')
 MISSING = pytest.StashKey[str]()
 
@@ -100,13 +103,19 @@ def _exposed(cluster: Cluster) -> str:
 
 
 def _assert_its_roles_are_enough(cluster: Cluster) -> None:
-    """Nothing that all these tests made decco ask, by its ServiceAccount, was forbidden.
+    """Nothing that all these tests made decco ask, by its ServiceAccount, was forbidden by the roles.
 
-    An Event about what is in a namespace that ends is forbidden for that reason; so others must have been taken.
+    Creations in a namespace that ends, or beyond a quota, are answered by 403 too: only the audit log distinguishes
+    them, and a cluster that is not our own has none for us.
     """
     exposition = _exposed(cluster)
-    refused = [line for line in FORBIDDEN.findall(exposition) if not EVENT.search(line)]
-    assert refused == []
+    assert UNKNOWN.findall(exposition) == []
+    assert [line for line in FORBIDDEN.findall(exposition) if not POST.search(line)] == []
+    if cluster.node:
+        asked = [event for event in cluster.node.cp.audit() if event.user == SERVICE_ACCOUNT]
+        assert any(event.code == 201 for event in asked)
+        assert [event for event in asked if event.forbidden] == []
+    # Events about what is in a namespace that ends are refused; so others must have been taken.
     assert any('code="201"' in line for line in exposition.splitlines() if EVENT.search(line))
 
 

@@ -52,5 +52,13 @@ def test_audit_events_are_read_from_a_place_on_and_only_whole_lines(tmp_path: Pa
     assert [found.writes for found in read_events(log)] == [False, True]
 
 
+def test_an_audit_event_knows_a_refusal_by_the_authorizer_from_one_by_admission(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    refused = {"responseStatus": {"code": 403}}
+    decisions = [{"authorization.k8s.io/decision": decision} for decision in ("forbid", "allow")]
+    log.write_bytes(b"".join(event(**refused, annotations=decision) for decision in decisions) + event(**refused))
+    assert [found.forbidden for found in read_events(log)] == [True, False, False]
+
+
 def test_no_log_is_an_empty_record(tmp_path: Path) -> None:
     assert read_events(tmp_path / "none") == []
