@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import page, results
+from bench import page, readme, results
 
 
 def test_rotation_puts_each_contender_first_once() -> None:
@@ -27,3 +27,18 @@ def test_a_missed_goal_is_on_the_page(tmp_path: Path, ratio: float, verdict: str
     assert "5 apps" not in text
     assert "| decco 1 | 32 | 2.00 (1.00-3.00) |" in text
     assert "| decco | 7 |" in text
+
+
+def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
+    contender = {"seconds": results.spread([3.0, 1.0, 2.0]), "cpu_seconds": results.spread([0.5])}
+    contender["settled_mb"] = results.spread([72.633])
+    cold = {"apps": 5, "spaces": 2, "contenders": {"kopf": contender, "decco": contender, "another": contender}}
+    block = readme.figures({"cold": cold})
+    assert "| 5 Apps in 2 Spaces | decco | kopf |" in block
+    assert "| memory, MB | 72.6 | 72.6 |" in block
+    text = readme.between(f"before\n{readme.START}old\n{readme.END}after\n", block)
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert readme.between(text, block) == text
+    assert readme.figures({}) == ""
