@@ -28,6 +28,8 @@ LINK_BITS = 30
 PLACES = 4
 """So many nodes can be on one machine at a time."""
 CGROUPS = Path("/sys/fs/cgroup")
+POD_SHARES = 8
+"""CPU of all pods under load, in shares of one thread outside."""
 CGROUP_PREFIX = "decco-node-"
 START_SECONDS = 90.0
 
@@ -119,6 +121,7 @@ class Sandbox:
         for controller in _cgroup_roots():
             (controller / self.cgroup).mkdir(exist_ok=True)
             _inherit_cpuset(controller, self.cgroup)
+            _give_cpu(controller / self.cgroup)
         namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
         init = Path(__file__).with_name("init.py")
         argv: list[str | Path] = [*namespaces, "--propagation=private", sys.executable, "-I", "-S", init, self.folder]
@@ -172,6 +175,15 @@ def _inherit_cpuset(controller: Path, name: str) -> None:
     for file in ("cpuset.cpus", "cpuset.mems"):
         if (controller / file).exists():
             (controller / name / file).write_text((controller / file).read_text())
+
+
+def _give_cpu(group: Path) -> None:
+    """All pods together are one competitor of each single thread outside of the group: a node's usual share would let
+    decco and the edge, as pods, starve beside the API server and the test itself.
+    """
+    for file, usual in (("cpu.shares", 1024), ("cpu.weight", 100)):
+        if (group / file).exists():
+            (group / file).write_text(str(usual * POD_SHARES))
 
 
 def _remove_old_cgroups() -> None:

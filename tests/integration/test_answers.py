@@ -16,6 +16,7 @@ from testbed.controlplane import ControlPlane
 from tests.images.pki import Authority, Leaf
 from tests.integration.answering import Edge, NameServer, may_bind
 from tests.integration.by_hand import GATEWAY, accept_listeners, answer_route, run_pods
+from tests.integration.by_hand import condition as gateway_condition
 from tests.integration.harness import APIS, Cluster, Decco, Obj, app, eventually, tls_secret
 from tests.integration.loop import assert_no_defects
 from tests.sample import full
@@ -64,15 +65,20 @@ def leaf_of(name: str) -> Leaf:
 
 def make(cluster: Cluster, server: NameServer, name: str, leaf: Leaf, endpoint: Obj) -> None:
     """A Space with one App whose pods run, all accepted by the gateway, and served by the zone."""
+    prepare(cluster, server, name, leaf, endpoint)
+    accept_listeners(cluster, name)
+    run_pods(cluster, name, endpoint["name"])
+    answer_route(cluster, name, "httproutes", "decco.probe")
+    answer_route(cluster, name, "httproutes" if "httpPath" in endpoint else "tlsroutes", endpoint["name"])
+
+
+def prepare(cluster: Cluster, server: NameServer, name: str, leaf: Leaf, endpoint: Obj) -> None:
+    """A Space with one App, served by the zone."""
     data = {key: base64.b64encode(value).decode() for key, value in leaf.secret.items()}
     cluster.create({**tls_secret(f"{name}-tls"), "data": data})
     cluster.make_space(name, domain=DOMAIN, tcpCertAndCaSecretName=f"{name}-tls", httpCertSecretName=f"{name}-tls")
     server.records |= dict.fromkeys((f"{name}.{DOMAIN}", f"{endpoint['name']}.{name}.{DOMAIN}"), ADDRESS)
     cluster.create(app(name, endpoint["name"], endpoints=[{"port": 5432, **endpoint}]))
-    accept_listeners(cluster, name)
-    run_pods(cluster, name, endpoint["name"])
-    answer_route(cluster, name, "httproutes", "decco.probe")
-    answer_route(cluster, name, "httproutes" if "httpPath" in endpoint else "tlsroutes", endpoint["name"])
 
 
 def condition(cluster: Cluster, name: str, kind: str, of: str = "db") -> tuple[str, str]:
@@ -177,6 +183,43 @@ def test_each_link_in_front_of_an_http_endpoint_is_named(
         edge.status = 204
         expect(cluster, name, "True")
         eventually(lambda: (cluster.space_condition(name, "Ready") or {}).get("status") == "True", SECONDS)
+
+
+def test_a_route_of_before_the_pods_were_ready_is_no_proof_of_them(
+    cluster: Cluster, decco: Decco, server: NameServer, tmp_path: Path
+) -> None:
+    """A gateway reports ready pods before its proxy has them: the answer from before does not count."""
+    name, path = "answers-starting", "/.well-known/decco-probe/db"
+    edge = Edge(tmp_path, ADDRESS, leaf_of(name))
+    edge.locations["/.well-known/decco-probe"] = "none.decco-probe.invalid"
+    with edge.running():
+        prepare(cluster, server, name, edge.leaf, {"name": "db", "httpPath": "/db"})
+        accept_listeners(cluster, name)
+        answer_route(cluster, name, "httproutes", "decco.probe")
+        answer_route(cluster, name, "httproutes", "db", *without_pods(cluster, name))
+        first = edge.locations[path] = redirect_of(cluster, name)
+        run_pods(cluster, name, "db")
+        expect(cluster, name, "True", "WorkloadReady")
+        assert redirect_of(cluster, name) == first  # until the gateway reports them
+        assert condition(cluster, name, "RoutesReady") == ("False", "WaitingForEdge")
+        answer_route(cluster, name, "httproutes", "db")
+        eventually(lambda: redirect_of(cluster, name) != first, SECONDS, "another answer")
+        answer_route(cluster, name, "httproutes", "db")
+        expect(cluster, name, "RouteNotAnswering")
+        edge.locations[path] = redirect_of(cluster, name)
+        expect(cluster, name, "True")
+        assert redirect_of(cluster, name) == edge.locations[path]  # no further write
+
+        answer_route(cluster, name, "httproutes", "db", *without_pods(cluster, name))  # all pods are away
+        eventually(lambda: redirect_of(cluster, name) == first, SECONDS, "the first answer again")
+
+
+def without_pods(cluster: Cluster, name: str) -> tuple[Obj, Obj]:
+    """What Envoy Gateway reports of a route without a ready pod."""
+    route = eventually(lambda: cluster.get(f"{GATEWAY}/namespaces/{name}/httproutes/db"), SECONDS)
+    of = route["metadata"]["generation"]
+    refused = gateway_condition("ResolvedRefs", "False", "NoReadyEndpoints", message="no ready endpoints", generation=of)
+    return gateway_condition("Accepted", generation=of), refused
 
 
 def redirect_of(cluster: Cluster, name: str) -> str:

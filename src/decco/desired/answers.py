@@ -20,6 +20,8 @@ PROBE_PATH = "/.well-known/decco-probe"
 """Path at the FQDN that decco's own routes answer, and no App."""
 PROBE_DOMAIN = "decco-probe.invalid"
 """Host names below it are the answers of these routes; RFC 6761 keeps .invalid free of real names."""
+STARTING_DOMAIN = f"starting.{PROBE_DOMAIN}"
+"""Those of routes whose gateway may not know a ready pod yet."""
 NO_ROUTE = f"none.{PROBE_DOMAIN}"
 """Answer of the Space's route."""
 
@@ -140,10 +142,10 @@ def probe_path_of(endpoint: str) -> str:
     return f"{PROBE_PATH}/{endpoint}"
 
 
-def probe_host(rules: list[Obj]) -> str:
-    """The answer of a route with these rules."""
+def probe_host(rules: list[Obj], *, starting: bool = False) -> str:
+    """The answer of a route with these rules; ``starting``: see ``AppInputs.starting``."""
     digest = hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
-    return f"{digest[:32]}.{PROBE_DOMAIN}"
+    return f"{digest[:32]}.{STARTING_DOMAIN if starting else PROBE_DOMAIN}"
 
 
 def probe_rule(match: Obj, host: str) -> Obj:

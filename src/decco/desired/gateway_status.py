@@ -204,6 +204,17 @@ def route_problem(
     return None
 
 
+def lacks_endpoints(route: Obj, gateway: ParentGateway) -> bool:
+    """Whether a gateway has reported, of whatever generation of the route, that no ready pod is behind it."""
+    namespace, references = route["metadata"]["namespace"], route["spec"]["parentRefs"]
+    return any(
+        _is_about_endpoints(refusal)
+        for entry in status_of(route).get("parents") or ()
+        if any(gateway.of_parent(entry, each, namespace) for each in references)
+        for refusal in refusals(current(route, entry, former=True))
+    )
+
+
 def policy_problem(policy: Obj, gateway: ParentGateway, *, former: bool = False) -> Problem | None:
     """Why a policy of Envoy Gateway is not in effect, or None. Without an answer it may have none."""
     meta, kind = policy["metadata"], policy["kind"]

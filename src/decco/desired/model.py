@@ -352,6 +352,10 @@ class AppInputs:
     """As in ``SpaceInputs``."""
     mesh: MeshView = NO_MESH
     """With the phase of the live namespace."""
+    starting: frozenset[str] = frozenset()
+    """HTTP endpoints whose gateway may not know a ready pod yet. A gateway reports that it does before its proxy does,
+    and the route's own answer to probes does not depend on pods: so it is another one until then, and the proxy that
+    gives the last one has the pods."""
     egress_recorded: bool = False
     """Whether the live policy of the App has the annotation egress-addresses."""
     egress_limited: bool = False

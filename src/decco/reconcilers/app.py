@@ -59,6 +59,7 @@ from decco.reconcilers.outgoing import app_egress, egress_targets
 from decco.reconcilers.placement import covered, placed, terms
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
 from decco.reconcilers.report import status_of
+from decco.reconcilers.starting import starting_endpoints
 
 log = get_logger(__name__)
 
@@ -191,6 +192,8 @@ class AppReconciler(Reconciler):
 
     async def _make(self, entry: Entry, facts: AppFacts, space: SpaceFacts, obj: Obj) -> Action:
         inputs, leads = placed(self.caches, self.records, entry, await self._gather(entry, facts, space, obj))
+        edge = addresses_for(self.caches, space)
+        inputs = replace(inputs, starting=starting_endpoints(self.caches, entry, inputs)) if edge else inputs
         try:
             desired = app_children(inputs)
         except TerminalError as error:
@@ -211,7 +214,6 @@ class AppReconciler(Reconciler):
         await self.prune(entry, obj, keep, written)
         live = self._live(entry, desired.children, inputs)
         self._runs.superseded(entry, inputs.run_digest, inputs.run, live.job)
-        edge = addresses_for(self.caches, space)
         found = self.answers.of_app(entry, inputs, desired, live, edge)
         addresses = edge if hostnames and self.records.enabled else ()
         how = self.caches.restored_names(space.name, hostnames), *terms(inputs.place, lambda: is_ready(inputs, live))

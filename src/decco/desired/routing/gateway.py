@@ -239,7 +239,8 @@ def app_routing(inputs: AppInputs, resolved: ResolvedApp) -> tuple[list[Child], 
 def _http_route(inputs: AppInputs, endpoint: ResolvedEndpoint) -> Obj:
     """One rule for each path, and the one that answers probes."""
     rules = [_path_rule(inputs, endpoint, path) for path in endpoint.paths]
-    probe = probe_rule({"type": "Exact", "value": probe_path_of(endpoint.name)}, probe_host(rules))
+    answer = probe_host(rules, starting=endpoint.name in inputs.starting)
+    probe = probe_rule({"type": "Exact", "value": probe_path_of(endpoint.name)}, answer)
     parents = _http_parents(inputs, LISTENER_HTTPS, endpoint.http_names)
     return {"parentRefs": parents, "hostnames": list(endpoint.http_names), "rules": [*rules, probe]}
 
