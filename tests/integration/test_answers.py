@@ -218,7 +218,9 @@ def without_pods(cluster: Cluster, name: str) -> tuple[Obj, Obj]:
     """What Envoy Gateway reports of a route without a ready pod."""
     route = eventually(lambda: cluster.get(f"{GATEWAY}/namespaces/{name}/httproutes/db"), SECONDS)
     of = route["metadata"]["generation"]
-    refused = gateway_condition("ResolvedRefs", "False", "NoReadyEndpoints", message="no ready endpoints", generation=of)
+    refused = gateway_condition(
+        "ResolvedRefs", "False", "NoReadyEndpoints", message="no ready endpoints", generation=of
+    )
     return gateway_condition("Accepted", generation=of), refused
 
 

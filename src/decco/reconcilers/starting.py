@@ -32,14 +32,14 @@ def starting_endpoints(caches: Caches, app: Entry, inputs: AppInputs) -> frozens
     gateway = parent_gateway(settings.routing, inputs.space.name, inputs.gateway_controller)
     asked = (endpoint for endpoint in endpoints_of(inputs.name, spec) if endpoint.probe_path is None)
     routes = {each.name: _own(store.get(Key(app.key.namespace, each.name)), app) for each in asked}
-    doubtful = {name: route for name, route in routes.items() if route is None or _may_start(route, gateway)}
-    if not doubtful:
+    candidates = {name: route for name, route in routes.items() if route is None or _may_start(route, gateway)}
+    if not candidates:
         return frozenset()
     workload = _own(caches.children[kind].get(app.key), app) or {}
     if (workload.get("spec") or {}).get("replicas") == 0:
         return frozenset()
     ready = bool((workload.get("status") or {}).get("readyReplicas"))
-    return frozenset(name for name, route in doubtful.items() if not ready or _is_behind(route, gateway))
+    return frozenset(name for name, route in candidates.items() if not ready or _is_behind(route, gateway))
 
 
 def _may_start(route: Obj, gateway: ParentGateway) -> bool:
