@@ -150,7 +150,8 @@ NEED_ROOT = frozenset(
     }
 )
 WITHOUT_CONTROL_PLANE = frozenset(
-    {"check", "check-format", "check-lint", "check-types", "check-imports", "check-generated", "format", "generate"}
+    {"check", "check-format", "check-lint", "check-types", "check-imports", "check-vocabulary"}
+    | {"check-generated", "format", "generate", "clean", "help", "lock", "mutants", "sabotages", "simulate"}
     | {
         "docs",
         "images",

@@ -110,7 +110,9 @@ def _pods(cluster: Cluster, wanted: set[str]) -> dict[str, Obj] | None:
         if app_name is not None and each["metadata"].get("ownerReferences"):
             name = f"{each['metadata']['namespace']}/{app_name}"
         if name in found:
-            return None
+            if name in wanted:
+                return None
+            name = _path(each)  # of an App of another test, which may have several
         found[name] = each
     return found if wanted <= found.keys() else None
 

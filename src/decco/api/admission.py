@@ -348,6 +348,6 @@ BUDGET_RULES: tuple[Rule[DisruptionBudget], ...] = (
         holds=lambda b: b.mode != "None" or (b.min_available is None and b.max_unavailable is None),
         at=".mode",
         reason=Reason.FORBIDDEN,
-        message="None is no budget, so minAvailable and maxUnavailable would have no effect: remove them, or set Auto",
+        message="minAvailable and maxUnavailable have no effect with mode None: remove them, or set Auto",
     ),
 )

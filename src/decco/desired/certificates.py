@@ -92,7 +92,7 @@ def load(der: bytes) -> x509.Certificate:
         _ = certificate.extensions, certificate.not_valid_before_utc, certificate.not_valid_after_utc
         _ = certificate.subject, certificate.issuer, certificate.serial_number
     except UNREADABLE:
-        raise UnusableError("is no certificate that can be read") from None
+        raise UnusableError("is not a readable certificate") from None
     return certificate
 
 

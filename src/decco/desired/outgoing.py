@@ -29,6 +29,7 @@ from decco.frozen import frozen
 from decco.hostnames import canonical, in_zone
 from decco.objects import ANNOTATION_EGRESS_ADDRESSES, LABEL_NAMESPACE_NAME, Obj
 from decco.settings import Settings
+from decco.text import abbreviated
 
 _SHOWN = 3
 """Addresses that a message contains."""
@@ -241,8 +242,7 @@ def _permit_addresses(found: _Rules, inputs: AppInputs, name: str, port: int, ad
     if permitted:
         found.blocks.setdefault(port, set()).update(permitted)
     if refused:
-        more = f" and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
-        message = f"{name} leads to addresses that are not permitted: {', '.join(refused[:_SHOWN])}{more}"
+        message = f"{name} leads to addresses that are not permitted: {abbreviated(refused, _SHOWN)}"
         found.problems.append(Problem(reasons.EGRESS_REFUSED, message))
     return permitted
 

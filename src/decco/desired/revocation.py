@@ -75,7 +75,7 @@ def _load(block: pem.Block) -> x509.CertificateRevocationList:
         found = x509.load_der_x509_crl(block.der)
         _ = found.extensions, found.issuer, found.last_update_utc, found.next_update_utc
     except UNREADABLE:
-        raise UnusableError(f"the block of line {block.line} is no list that can be read; create it again") from None
+        raise UnusableError(f"the block of line {block.line} is not a readable CRL; create it again") from None
     for extension in found.extensions:
         if isinstance(extension.value, _PARTIAL):
             raise UnusableError(

@@ -124,7 +124,7 @@ def _blocks(data: Mapping[str, str], key: str) -> list[pem.Block]:
         raise UnusableError(f"{key}: {error}") from None
     for block in found:
         if key == CA_CRL and block.label != LIST:
-            raise UnusableError(f"{key}: line {block.line} begins a block that is no list ({LIST}); remove it")
+            raise UnusableError(f"{key}: line {block.line} begins a block that is not a CRL ({LIST}); remove it")
         if key != CA_CRL and block.label not in _MAY_BE_THERE and not block.label.endswith(private_key.FORM):
             # OpenSSL's own readers differ: some skip what they do not know, some stop there.
             raise UnusableError(f"{key}: line {block.line} begins a block of an unknown kind; remove it")

@@ -14,6 +14,7 @@ from decco.desired import reasons
 from decco.desired.edge_keys import SIDECAR_KEYS
 from decco.desired.model import Problem, SecretFacts
 from decco.frozen import frozen
+from decco.text import abbreviated
 
 SERVER, CLIENT = "server", "client"
 REFUSED, CONTENT, NOT_YET_VALID, EXPIRED = "refused", "content", "not yet valid", "expired"
@@ -111,13 +112,7 @@ def worse(source: Mapping[str, Problem], copy: Mapping[str, Problem]) -> bool:
 
 
 def _mismatch(missing: list[str], dns_names: tuple[str, ...]) -> Problem:
-    shown, held = _listed(missing), _listed(dns_names)
-    has = f"has the DNS names {held} (subjectAltName)" if held else "has no DNS name (subjectAltName)"
+    shown, present = abbreviated(missing, MAX_NAMES), abbreviated(dns_names, MAX_NAMES)
+    has = f"has the DNS names {present} (subjectAltName)" if present else "has no DNS name (subjectAltName)"
     message = f"the certificate is shown for {shown} and {has}, so clients refuse it; renew it with the missing names"
     return Problem(reasons.CERTIFICATE_NAME_MISMATCH, message)
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = list(names)
-    more = len(found) - MAX_NAMES
-    return ", ".join(found[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -61,7 +61,7 @@ class ProviderUnreachable(DnsError):
 
 
 class BatchRefused(DnsError):
-    """Handled inside the wrappers: ``wrappers/bisect.py`` finds the change that failed.
+    """Handled inside the wrappers: ``wrappers/batches.py`` finds the change that failed.
 
     ``suspects`` are the names in the provider's answer, if any.
     """

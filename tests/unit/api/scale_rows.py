@@ -32,6 +32,6 @@ def scale_rows() -> Iterator[Row]:
     none = app(disruptionBudget={"mode": "None"})
     for field in ("minAvailable", "maxUnavailable"):
         bad = app(disruptionBudget={"mode": "None", field: 1})
-        yield Row(f"none and {field}", bad, none, "spec.disruptionBudget.mode", "None is no budget")
+        yield Row(f"none and {field}", bad, none, "spec.disruptionBudget.mode", "have no effect with mode None")
     wrong = app(disruptionBudget={"mode": "Off"})
     yield Row("unknown mode", wrong, none, "spec.disruptionBudget.mode", '"Auto", "None"')

@@ -46,7 +46,7 @@ def test_a_code_of_an_admission_policy(capsys: pytest.CaptureFixture[str]) -> No
 def test_an_unknown_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help", "DECCO-014O", "140"]) == 2
     said = capsys.readouterr()
-    assert said.err == "decco: 'DECCO-014O' is no code of a message; one is DECCO-0140\n"
+    assert said.err == "decco: 'DECCO-014O' is not a message code; an example is DECCO-0140\n"
     assert said.out.startswith("DECCO-0140")
 
 

@@ -161,7 +161,7 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
         {"tls.crt": WEB.crt[:300], "tls.key": WEB.key_pem()},
         "tls.crt: the block that begins in line 1 has no end",
     ),
-    "junk after it": ({"tls.crt": WEB.crt + JUNK_PEM, "tls.key": WEB.key_pem()}, "is no certificate that can be read"),
+    "junk after it": ({"tls.crt": WEB.crt + JUNK_PEM, "tls.key": WEB.key_pem()}, "is not a readable certificate"),
     "keys swapped": ({"tls.crt": WEB.key_pem(), "tls.key": WEB.crt}, "tls.crt holds no PEM certificate"),
     "no PEM key": ({"tls.crt": WEB.crt, "tls.key": b"hello"}, "tls.key holds no PEM private key"),
     "certificate for a key": ({"tls.crt": WEB.crt, "tls.key": WEB.crt}, "tls.key holds no PEM private key"),

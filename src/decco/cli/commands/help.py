@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         if code.startswith(REFUSED):
             messages[code] = ("policy", _REFUSAL)
         if code not in messages:
-            sys.stderr.write(f"{arguments.program}: {given!r} is no code of a message; one is DECCO-0140\n")
+            sys.stderr.write(f"{arguments.program}: {given!r} is not a message code; an example is DECCO-0140\n")
             status = EXIT_UNKNOWN
             continue
         output.write(between + text(code, *messages[code]))

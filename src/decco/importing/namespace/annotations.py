@@ -182,7 +182,7 @@ def _timeout(ingress: Part, found: dict[str, str]) -> str:
     names = [f"{PREFIX}/proxy-read-timeout", f"{PREFIX}/proxy-send-timeout"]
     for name in names:
         if name in found and not _number(found[name], 0):
-            _lost(ingress, name, "it is no whole number of seconds, so ingress-nginx ignores it: set timeouts.idle")
+            _lost(ingress, name, "it is not a whole number of seconds, so ingress-nginx ignores it: set timeouts.idle")
     seconds = max((_number(found.get(name), 0) for name in names), default=0)
     if not 0 < seconds < 100_000:
         return ""

@@ -165,7 +165,7 @@ def _prefix(ingress: Part, behaviour: Behaviour, at: str, given: str, kind: str)
         ingress.remark(
             f"{at}.path",
             "path-not-convertible",
-            f"{shown(given)} is no prefix of paths: left out; add httpPath to an endpoint for the prefix that it needs",
+            f"{shown(given)} is not a path prefix: left out; add httpPath to an endpoint for the prefix that it needs",
         )
         return None
     if kind == "Exact":

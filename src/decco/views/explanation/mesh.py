@@ -59,7 +59,7 @@ def _clients(world: World, space: SpaceFacts, endpoint: Endpoint) -> str:
         accounts = app_mesh(world.snapshot.caches, space, endpoint.allowed_clients).accounts
         found = [f"service account {each.name} of Space {each.namespace}" for each in accounts]
         others = sorted(set(endpoint.allowed_clients) - {each.client for each in accounts})
-        found += [f"not {name}, which is no service account of a Space that may connect" for name in others]
+        found += [f"not {name}, which is not a service account of a Space that may connect" for name in others]
         return "; ".join(found)
     if endpoint.verify_tcp_client_cert:
         return "nobody of other Spaces, since clients are known by certificates alone; name them in allowedClients"

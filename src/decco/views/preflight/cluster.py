@@ -11,6 +11,7 @@ from decco.api.crd import crds
 from decco.kube import discovery
 from decco.objects import CONFIGMAPS, GROUP, SELF_REVIEWS, VERSION, Key, Obj
 from decco.reconcilers.discover import INSTALL_CRDS
+from decco.text import abbreviated
 from decco.views.findings import Finding
 from decco.views.preflight.model import BINDINGS, CRDS, POLICIES, ClusterContext
 
@@ -89,8 +90,7 @@ def _crd(about: str, ours: Obj, live: Obj) -> Finding:
         return Finding(about, text, "crd-without-version")
     stale = sorted(set(_differences(ours["spec"]["versions"][0], versions[VERSION], "")))
     if stale:
-        differing = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if len(stale) > 3 else "")
-        text = f"the CRD is another version's (differs in {differing}): apply this version's with {INSTALL_CRDS}"
+        text = f"the CRD is another version's (differs in {abbreviated(stale, 3)}): apply this version's with {INSTALL_CRDS}"
         return Finding(about, text, "crd-stale")
     if others := sorted(versions.keys() - {VERSION}):
         text = f"the CRD also has {', '.join(others)}, which decco {GROUP}/{VERSION} does not know"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from decco.api.placement import ClusterRole
+from decco.text import abbreviated
 from decco.views.findings import Finding
 from decco.views.preflight.model import ClusterContext
 
@@ -26,12 +27,8 @@ async def placement(context: ClusterContext) -> AsyncIterator[Finding]:
     standby = sorted(name for name, role in roles.items() if role is ClusterRole.STANDBY)
     alone = sorted(placed)
     if standby:
-        text = f"{text}; it stands by for Space {_listed(standby)}, and cannot see whether another serves the names"
+        spaces = abbreviated(standby, _SHOWN)
+        text = f"{text}; it stands by for Space {spaces}, and cannot see whether another serves the names"
     else:
-        text = f"{text}; names of Space {_listed(alone)} are absent while they change clusters"
+        text = f"{text}; names of Space {abbreviated(alone, _SHOWN)} are absent while they change clusters"
     yield Finding("placement", f"{text}: set dns.federation.id", "placement-alone")
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
