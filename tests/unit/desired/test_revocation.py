@@ -94,10 +94,10 @@ BAD: dict[str, tuple[Callable[[], dict[str, str]], str]] = {
     "cut off": (lambda: secret(lists(ROOT)[:-40]), "ca.crl: "),
     "not readable": (
         lambda: secret(b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"),
-        "is no list that can",
+        "is not a readable CRL",
     ),
-    "a certificate": (lambda: secret(ROOT.pem), "a block that is no list"),
-    "a key": (lambda: secret(lists(ROOT) + key_pem(ROOT.key)), "a block that is no list"),
+    "a certificate": (lambda: secret(ROOT.pem), "a block that is not a CRL"),
+    "a key": (lambda: secret(lists(ROOT) + key_pem(ROOT.key)), "a block that is not a CRL"),
     "of another authority": (lambda: secret(lists(OTHER)), "signed by no authority of ca.crt"),
     "of another key of the name": (
         lambda: secret(lists(ROOT, signer=key_of("P-256", "evil"), key_id=False)),

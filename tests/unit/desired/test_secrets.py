@@ -156,7 +156,10 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
     "no key": ({"tls.crt": WEB.crt}, "tls.key is missing"),
     "empty key": ({"tls.crt": WEB.crt, "tls.key": b""}, "tls.key is empty"),
     "text for a certificate": ({"tls.crt": b"hello", "tls.key": WEB.key_pem()}, "tls.crt holds no PEM certificate"),
-    "junk in PEM": ({"tls.crt": JUNK_PEM, "tls.key": WEB.key_pem()}, "the block of line 1 is no certificate"),
+    "junk in PEM": (
+        {"tls.crt": JUNK_PEM, "tls.key": WEB.key_pem()},
+        "the block of line 1 is not a readable certificate",
+    ),
     "half a certificate": (
         {"tls.crt": WEB.crt[:300], "tls.key": WEB.key_pem()},
         "tls.crt: the block that begins in line 1 has no end",

@@ -90,7 +90,8 @@ def _crd(about: str, ours: Obj, live: Obj) -> Finding:
         return Finding(about, text, "crd-without-version")
     stale = sorted(set(_differences(ours["spec"]["versions"][0], versions[VERSION], "")))
     if stale:
-        text = f"the CRD is another version's (differs in {abbreviated(stale, 3)}): apply this version's with {INSTALL_CRDS}"
+        differing = abbreviated(stale, 3)
+        text = f"the CRD is another version's (differs in {differing}): apply this version's with {INSTALL_CRDS}"
         return Finding(about, text, "crd-stale")
     if others := sorted(versions.keys() - {VERSION}):
         text = f"the CRD also has {', '.join(others)}, which decco {GROUP}/{VERSION} does not know"
