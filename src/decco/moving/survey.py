@@ -41,7 +41,6 @@ _OF_USERS = (
     Resource("apps", "v1", "deployments", "Deployment"),
 )
 _OF_KUBERNETES = frozenset({"kube-root-ca.crt", "default"})
-_NO_ZONE_OF_ALL = frozenset({"memory", "none", "externaldns"})
 
 
 @frozen
@@ -127,9 +126,9 @@ def _settings(here: Obj, source: Side, target: Side) -> list[str]:
                 f"{side} is of the federation {side.settings.dns.federation.id}, whose clusters share names: add the "
                 "Space to the other cluster, and delete it here when it answers there"
             )
-        zones = [
-            zone for each in side.settings.dns.providers if each.type not in _NO_ZONE_OF_ALL for zone in each.zones
-        ]
+        # Objects of a provider's own kind are of this cluster alone.
+        shared = (each for each in side.settings.dns.providers if each.readable and each.kind is None)
+        zones = [zone for each in shared for zone in each.zones]
         if side.dns is None or zone_of(fqdn, zones) is None:
             found.append(
                 f"{side} has no DNS provider for {fqdn} whose zone other clusters can change too: add it to "
