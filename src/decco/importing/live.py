@@ -7,6 +7,7 @@ from decco.importing.fields import Source
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden, NotFound, NotServed
 from decco.objects import (
+    AUTOSCALERS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     INGRESSES,
@@ -20,7 +21,7 @@ from decco.objects import (
 
 _READ = (
     *(DEPLOYMENTS, STATEFUL_SETS, JOBS, SERVICES, INGRESSES, DISRUPTION_BUDGETS),
-    Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
+    AUTOSCALERS,
     Resource("apps", "v1", "daemonsets", "DaemonSet"),
     Resource("batch", "v1", "cronjobs", "CronJob"),
 )

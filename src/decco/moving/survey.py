@@ -10,12 +10,18 @@ from decco.hostnames import zone_of
 from decco.kube.errors import KubeError
 from decco.moving.side import Side, created_again, is_handed_over, move_of, not_ready
 from decco.objects import (
+    AUTOSCALERS,
     CONFIGMAPS,
+    DEPLOYMENTS,
     FIELD_MANAGER,
     GROUP,
     LABEL_MANAGED_BY,
     NAMESPACES,
+    OWN_ACCESS_REVIEWS,
+    ROLE_BINDINGS,
     SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
     SPACES,
     Key,
     Obj,
@@ -26,19 +32,16 @@ from decco.objects import (
 from decco.reconcilers.facts import app_facts, space_facts
 from decco.views.findings import Finding
 
-SELF_ACCESS = Resource(
-    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
-)
 CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 _OF_USERS = (
     CLAIMS,
     CONFIGMAPS,
     SECRETS,
-    Resource("", "v1", "serviceaccounts", "ServiceAccount"),
-    Resource("", "v1", "services", "Service"),
-    Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
-    Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
-    Resource("apps", "v1", "deployments", "Deployment"),
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    ROLE_BINDINGS,
+    AUTOSCALERS,
+    DEPLOYMENTS,
 )
 _OF_KUBERNETES = frozenset({"kube-root-ca.crt", "default"})
 
@@ -197,7 +200,7 @@ def secret_for(secret: Obj, target: Side) -> Obj:
 
 async def _may(side: Side, verb: str, group: str, resource: str, name: str, namespace: str) -> bool:
     attributes = {"verb": verb, "group": group, "resource": resource, "name": name, "namespace": namespace}
-    answer = await side.client.create_review(SELF_ACCESS, {"spec": {"resourceAttributes": attributes}})
+    answer = await side.client.create_review(OWN_ACCESS_REVIEWS, {"spec": {"resourceAttributes": attributes}})
     return bool((answer.get("status") or {}).get("allowed"))
 
 

@@ -23,7 +23,7 @@ from decco.kube.bounded_map import BoundedMap
 from decco.kube.client import Client, ListPage
 from decco.kube.diff import to_wire
 from decco.kube.errors import AlreadyExists, Forbidden, KubeError, NotFound, NotServed, may_have_happened
-from decco.objects import MANAGED_SELECTOR, ROLE_BINDINGS, SECRETS, SELF_REVIEWS, Key, Obj, Resource
+from decco.objects import MANAGED_SELECTOR, OWN_ACCESS_REVIEWS, ROLE_BINDINGS, SECRETS, SELF_REVIEWS, Key, Obj, Resource
 from decco.reconcilers.caches import Caches
 from decco.reconcilers.outcomes import REQUEUE_SECONDS, is_by_policy
 
@@ -32,9 +32,6 @@ T = TypeVar("T")
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between the attempts after the binding was written: 3.2 s in all."""
 _NO_ANSWER = (Forbidden, NotFound, NotServed)
-_OWN_ACCESS = Resource(
-    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
-)
 
 
 class SecretAccess:
@@ -78,7 +75,7 @@ class SecretAccess:
         """
         attributes = {"verb": "list", "resource": SECRETS.plural, "namespace": namespace}
         try:
-            answer = await self._client.create_review(_OWN_ACCESS, {"spec": {"resourceAttributes": attributes}})
+            answer = await self._client.create_review(OWN_ACCESS_REVIEWS, {"spec": {"resourceAttributes": attributes}})
         except _NO_ANSWER:
             return None
         return bool((answer.get("status") or {}).get("allowed"))

@@ -16,13 +16,13 @@ from decco.kube.client import Client
 from decco.kube.entry import Shape
 from decco.kube.errors import KubeError, NotFound, NotServed
 from decco.kube.watch import WatchSpec
-from decco.objects import APPS, GATEWAY_CLASSES, MANAGED_SELECTOR, SPACES, Key
+from decco.objects import APPS, ENDPOINT_SLICES, GATEWAY_CLASSES, MANAGED_SELECTOR, SPACES, Key
 from decco.reconcilers.caches import Role
 from decco.reconcilers.discover import discover
 from decco.settings import Settings
 from decco.ui.changes import Changes
 from decco.ui.followed import Followed
-from decco.views.explanation.parts import ENDPOINT_SLICES, counted, endpoints_in
+from decco.views.explanation.parts import counted, endpoints_in
 from decco.views.snapshot import Snapshot, empty_caches, not_installed
 
 FIRST_SECONDS = 15.0

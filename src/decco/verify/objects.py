@@ -15,6 +15,7 @@ from decco.objects import (
     LABEL_SHARE,
     NAMESPACES,
     NETWORK_POLICIES,
+    PODS,
     SPACES,
     Obj,
     Resource,
@@ -24,7 +25,6 @@ from decco.verify.material import BILLING, TLS_SPACES, Material
 from decco.verify.names import LATER, Names
 from decco.verify.pki import Leaf
 
-PODS = Resource("", "v1", "pods", "Pod")
 RBAC = "rbac.authorization.k8s.io"
 CLUSTER_ROLES = Resource(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
 CLUSTER_ROLE_BINDINGS = Resource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)

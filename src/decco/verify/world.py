@@ -13,14 +13,14 @@ from decco.desired.reasons import ROUTE_NOT_SUPPORTED
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden, NotFound
 from decco.messages import Category, messages
-from decco.objects import APPS, LABEL_APP, SPACES, Key, Obj, Resource
+from decco.objects import APPS, LABEL_APP, PODS, SPACES, Key, Obj, Resource
 from decco.settings import Settings
 from decco.verify import edge
 from decco.verify import pods as pods_
 from decco.verify.edge import Answer, Request
 from decco.verify.material import Material
 from decco.verify.names import Names
-from decco.verify.objects import PODS, bare_pod
+from decco.verify.objects import bare_pod
 from decco.verify.outcome import Failed, NotTested, eventually
 
 T = TypeVar("T")

@@ -28,6 +28,7 @@ from decco.objects import (
     NAMESPACES,
     NETWORK_POLICIES,
     SECRETS,
+    SERVICE_ACCOUNTS,
     SPACES,
     Key,
     Obj,
@@ -207,7 +208,7 @@ def test_the_manifests_grant_what_the_code_needs_and_nothing_else() -> None:
 
 
 async def test_permissions_name_what_is_lacking() -> None:
-    account = (controller.SERVICE_ACCOUNTS, named("decco-controller", "decco"))
+    account = (SERVICE_ACCOUNTS, named("decco-controller", "decco"))
 
     def answer(question: Obj) -> Obj:
         asked = question["spec"]["resourceAttributes"]

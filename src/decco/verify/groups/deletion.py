@@ -9,6 +9,7 @@ from decco.objects import (
     LABEL_APP,
     NAMESPACES,
     NETWORK_POLICIES,
+    PODS,
     SERVICES,
     SPACES,
     Key,
@@ -17,7 +18,6 @@ from decco.objects import (
 from decco.verify.edge import Refused, Request
 from decco.verify.groups.routing import ANSWER_SECONDS
 from decco.verify.groups.setup import app_of
-from decco.verify.objects import PODS
 from decco.verify.outcome import Failed, eventually
 from decco.verify.probe import Probe
 from decco.verify.routes import route_kinds

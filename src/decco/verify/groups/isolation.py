@@ -8,14 +8,13 @@ from __future__ import annotations
 from decco.api.conditions import has_status
 from decco.desired.names import cleartext_service, listener_port_name
 from decco.frozen import frozen
-from decco.objects import NETWORK_POLICIES, Key, Obj
+from decco.objects import NETWORK_POLICIES, PODS, Key, Obj
 from decco.verify.groups.setup import app_of
 from decco.verify.objects import (
     CANARY,
     CLOSED_PORT,
     METRICS,
     OPEN_PORT,
-    PODS,
     TCP,
     UNDECLARED,
     WEB,

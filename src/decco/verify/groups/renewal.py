@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decco.desired.secrets import CA_CRL
-from decco.objects import SECRETS, Key, Obj
+from decco.objects import PODS, SECRETS, Key, Obj
 from decco.verify import objects
 from decco.verify.edge import Refused, Request
 from decco.verify.groups.routing import ANSWER_SECONDS, expect
-from decco.verify.objects import PODS, PRIVATE
+from decco.verify.objects import PRIVATE
 from decco.verify.outcome import Failed, eventually
 from decco.verify.pki import Leaf
 from decco.verify.probe import Probe

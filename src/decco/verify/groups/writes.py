@@ -19,6 +19,7 @@ from decco.objects import (
     LISTENER_SETS,
     NAMESPACES,
     NETWORK_POLICIES,
+    PODS,
     SECRETS,
     SERVICES,
     SPACES,
@@ -27,7 +28,6 @@ from decco.objects import (
     Resource,
 )
 from decco.verify.names import Names
-from decco.verify.objects import PODS
 
 Body = Callable[[Names], Obj]
 

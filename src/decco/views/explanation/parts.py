@@ -25,7 +25,7 @@ from decco.desired.secret_use import ANY_CONTENT, Use, covers
 from decco.hostnames import zone_of
 from decco.kube.client import Client
 from decco.kube.errors import Forbidden
-from decco.objects import CERTIFICATES, ENVOY_GATEWAY_GROUP, SECRETS, Key, Obj, Resource, labels_of
+from decco.objects import CERTIFICATES, ENDPOINT_SLICES, ENVOY_GATEWAY_GROUP, SECRETS, Key, Obj, labels_of
 from decco.reconcilers.edge import gateway_controller, space_live
 from decco.settings import RoutingBackend
 from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding, Findings
@@ -33,7 +33,6 @@ from decco.views.lookup import Answer
 from decco.views.simulation import ReconcileResult, SimulationResult
 from decco.views.snapshot import Snapshot
 
-ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 _NO_ROUTING = {
     RoutingBackend.INGRESS: "Ingress: the controller's own",
     RoutingBackend.NONE: "no routing is set: Services only",

@@ -18,6 +18,7 @@ from decco.desired.secrets import TLS_CRT, certificates_of, refusal_of
 from decco.desired.space import SECRETS_ROLE
 from decco.kube.errors import Forbidden
 from decco.objects import (
+    ACCESS_REVIEWS,
     ANNOTATION_SHARE_WITH,
     APPS,
     CERTIFICATES,
@@ -27,6 +28,7 @@ from decco.objects import (
     LEASES,
     ROLE_BINDINGS,
     SECRETS,
+    SERVICE_ACCOUNTS,
     SPACES,
     Key,
     Obj,
@@ -37,7 +39,7 @@ from decco.reconcilers.caches import Kind, Role
 from decco.reconcilers.facts import secret_facts
 from decco.reconcilers.kinds import KINDS
 from decco.views.findings import LISTS_SOON, SOON_DAYS, Finding
-from decco.views.preflight.model import ACCESS_REVIEWS, SERVICE_ACCOUNTS, ClusterContext
+from decco.views.preflight.model import ClusterContext
 from decco.views.running import NAME
 
 FIX_ROLES = "`kubectl apply --server-side -f manifests/rbac`"

@@ -10,13 +10,20 @@ from decco.desired.address_rules import canonical_address, refusal
 from decco.desired.model import EgressPhase
 from decco.desired.outgoing import phase_of
 from decco.forms import parse_pods
-from decco.objects import FIELD_MANAGER, LABEL_MANAGED_BY, NETWORK_POLICIES, Obj, Resource, key_of, labels_of
+from decco.objects import (
+    ENDPOINT_SLICES,
+    FIELD_MANAGER,
+    LABEL_MANAGED_BY,
+    NETWORK_POLICIES,
+    PODS,
+    Obj,
+    key_of,
+    labels_of,
+)
 from decco.text import abbreviated
 from decco.views.findings import Finding
 from decco.views.preflight.model import NODES, ClusterContext
 
-PODS = Resource("", "v1", "pods", "Pod")
-ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 _OF_THE_API = "kubernetes.io/service-name=kubernetes"
 _SHOWN = 3
 

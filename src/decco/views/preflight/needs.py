@@ -20,6 +20,7 @@ from decco.desired.secrets import CA_CRL
 from decco.kube import discovery
 from decco.kube.errors import KubeError
 from decco.objects import (
+    AUTOSCALERS,
     CERTIFICATES,
     ENVOY_GATEWAY_GROUP,
     GATEWAY_CLASSES,
@@ -37,7 +38,6 @@ from decco.text import abbreviated
 from decco.views.findings import Finding
 from decco.views.preflight.model import ClusterContext
 
-AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 METRICS = {
     **dict.fromkeys(("Resource", "ContainerResource"), "metrics.k8s.io"),
     **dict.fromkeys(("Pods", "Object"), "custom.metrics.k8s.io"),

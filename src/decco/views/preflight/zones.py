@@ -17,12 +17,11 @@ from decco.desired.model import SpaceFacts
 from decco.desired.topology import ZONE, own_constraints
 from decco.frozen import frozen
 from decco.kube import discovery
-from decco.objects import APPS, LABEL_APP, Key, Obj, Resource, key_of, labels_of
+from decco.objects import APPS, LABEL_APP, PODS, Key, Obj, key_of, labels_of
 from decco.text import abbreviated
 from decco.views.findings import Finding
 from decco.views.preflight.model import NODES, ClusterContext
 
-PODS = Resource("", "v1", "pods", "Pod")
 SINCE: Mapping[TrafficDistribution, tuple[int, int]] = {
     TrafficDistribution.PREFER_SAME_ZONE: (1, 34),
     TrafficDistribution.PREFER_SAME_NODE: (1, 34),
