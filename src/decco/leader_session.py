@@ -134,6 +134,7 @@ class LeaderSession:
             retry_max=control.retry_max_seconds,
             retry_max_while_few_fail=min(RETRY_SECONDS, control.retry_max_seconds),
             max_per_group=max(1, workers * 3 // 4),
+            shared=max(1, workers * 3 // 4),
             urgent_budget=(URGENT_BURST, URGENT_SECONDS),
             observer=self._metrics,
         )

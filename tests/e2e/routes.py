@@ -33,6 +33,8 @@ class WatchedRoute:
         self._process.terminate()
         self._process.wait(30)
         self._thread.join(30)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def since(self, begin: float, reached: Callable[[Obj], bool]) -> float | None:
         """Seconds from ``begin`` to the first state that is so, or None."""

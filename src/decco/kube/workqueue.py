@@ -5,9 +5,9 @@ often it is added; a key that is being worked on and is added again is queued ag
 twice at once. It adds three things. Keys have a priority, so that a person's edit overtakes the 2,000 objects of the
 initial list; every eighth key is the least urgent one, so that low priorities do not starve. Within a priority the
 groups (one per Space) are served round-robin, so that a Space with many Apps does not delay others; a group that is
-edited without pause loses its priority, and no group occupies all workers (a slow webhook, large objects). Keys that
-fail together (a webhook or the API server is down) recover together: the first success shortens the pauses of the
-others.
+edited without pause loses its priority, and neither one group nor a few of them occupy all workers (a slow webhook,
+large objects): the last ones are kept for groups that have none. Keys that fail together (a webhook or the API server
+is down) recover together: the first success shortens the pauses of the others.
 """
 
 from __future__ import annotations
@@ -86,18 +86,22 @@ class WorkQueue(Generic[K]):
         retry_max: float = 300.0,
         retry_max_while_few_fail: float | None = None,
         max_per_group: int | None = None,
+        shared: int | None = None,
         urgent_budget: tuple[int, float] | None = None,
         observer: Observer | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """``retry_max_while_few_fail`` is the longest pause of retries while so few keys fail that it costs little.
 
-        ``max_per_group`` keys of one group are processed at once, and ``urgent_budget`` (so many at once, then
-        one more every so many seconds) are queued with a priority before LIST; None: no limit.
+        ``max_per_group`` keys of one group are processed at once. While ``shared`` keys are processed, only groups of
+        which none is get another worker: without that, few groups with slow keys let a new key of another one wait for
+        the end of theirs. ``urgent_budget`` (so many at once, then one more every so many seconds) are queued with a
+        priority before LIST; None: no limit.
         """
         self.name = name
         self._group = group
         self._max_per_group = max_per_group
+        self._shared = shared
         self._urgent: TokenBuckets[tuple[str, Priority]] | None = (
             TokenBuckets(*urgent_budget) if urgent_budget else None
         )
@@ -259,8 +263,8 @@ class WorkQueue(Generic[K]):
         again = self._again.pop(key, None)
         if again is not None:
             self.add(key, again)
-        if self._max_per_group is not None and self._queued:
-            self._notify_getter()  # this group may have another worker now
+        if (self._max_per_group is not None or self._shared is not None) and self._queued:
+            self._notify_getter()  # a group that waits may have another worker now
 
     def close(self) -> None:
         """Neither returns nor accepts keys from now on, and drops the waiting ones; waiting ``get`` calls raise
@@ -307,6 +311,8 @@ class WorkQueue(Generic[K]):
     def _next_group(self, level: OrderedDict[str, deque[_Queued[K]]]) -> str | None:
         """The group whose turn it is, of those that may have another worker."""
         most = self._max_per_group
+        if self._shared is not None and len(self._processing) >= self._shared:
+            most = 1
         return next((group for group in level if most is None or self._busy[group] < most), None)
 
     def _start(self, entry: _Queued[K], group: str) -> None:

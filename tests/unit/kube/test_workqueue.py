@@ -526,3 +526,26 @@ async def test_slow_work_of_one_group_leaves_workers_to_others() -> None:
         queue.done(key)
     assert sorted(await drain(queue)) == sorted(f"slow/{n}" for n in range(4, 10))
     assert not queue._busy
+
+
+async def test_slow_work_of_some_groups_leaves_workers_to_those_without_any() -> None:
+    adds = [(f"{group}/{n}", EDIT) for n in range(5) for group in ("slow", "slower")]
+    queue = queue_of(adds, max_per_group=3, shared=4)
+    slow = [await take(queue) for _ in range(4)]
+    with pytest.raises(TimeoutError):
+        await take(queue)
+    waiting = asyncio.create_task(queue.get())
+    await settle()
+    queue.add("calm/web", LIST)
+    assert await asyncio.wait_for(waiting, 0.001) == "calm/web"
+    queue.add("calm/other", LIST)
+    with pytest.raises(TimeoutError):
+        await take(queue)
+    waiting = asyncio.create_task(queue.get())
+    await settle()
+    queue.done("calm/web")
+    assert await asyncio.wait_for(waiting, 0.001) == "calm/other"
+    for key in (*slow, "calm/other"):
+        queue.done(key)
+    assert len(await drain(queue)) == 6
+    assert not queue._busy
