@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import yaml
 
 from testbed.manifests import MANIFESTS
 from tests.e2e import clients
-from tests.e2e.world import APPS, SPACES, World, eventually, ready, shared_secret
+from tests.e2e.test_workload_kinds import volume
+from tests.e2e.world import APPS, SPACES, Obj, World, eventually, ready, shared_secret
 from tests.images.pki import Authority
 
 EXAMPLES = MANIFESTS / "examples"
@@ -30,8 +32,10 @@ class Example:
     def spaces(self) -> list[dict[str, Any]]:
         return self._files[0]
 
-    def apply(self, *namespaces: str) -> None:
-        """Spaces, and when they are Ready their Apps, in these namespaces if they name none."""
+    def apply(self, *namespaces: str, between: Sequence[Obj] = ()) -> None:
+        """Spaces, and when they are Ready their Apps, in these namespaces if they name none; ``between`` both what else
+        the example says.
+        """
         for space in self.spaces:
             name = space["metadata"]["name"]
             for kind, host in (
@@ -40,10 +44,15 @@ class Example:
             ):
                 if secret := space["spec"].get(kind):
                     self._world.apply(shared_secret(secret, self.authority.leaf(host), f"{name}.{DOMAIN}"))
+            for further in space["spec"].get("httpHostnames", ()):
+                leaf = self.authority.leaf(further["name"])
+                self._world.apply(shared_secret(further["certSecretName"], leaf, f"{name}.{DOMAIN}"))
         self._world.apply(*self.spaces)
         for space in self.spaces:
             name = space["metadata"]["name"]
             eventually(lambda name=name: ready(self._world.get(SPACES, name)), what=f"Space {name} Ready")  # type: ignore[misc]
+        if between:
+            self._world.apply(*between)
         apps = [
             {**app, "metadata": {"namespace": namespace, **app["metadata"]}}
             for app in self._files[1]
@@ -57,23 +66,29 @@ class Example:
                 what=f"App {namespace}/{name} Ready",
             )
 
-    def stand_in(self, command: list[str]) -> None:
-        """Runs this in the node's own image, in place of programs that it cannot pull."""
-        for app in self._files[1]:
+    def stand_in(self, *commands: list[str]) -> None:
+        """Runs these in the node's own image, in place of the Apps' programs, which it cannot pull."""
+        for app, command in zip(self._files[1], commands, strict=True):
             [container] = app["spec"]["pod"]["containers"]
             container.update(image="busybox:1.37", command=command)
+            # As root where the App names no user: so do the programs, but not the node's image.
+            container.setdefault("securityContext", {"runAsUser": 0})
+            container.pop("readinessProbe", None)
 
     def delete(self) -> None:
         for space in self.spaces:
             self._world.kubectl("delete", SPACES, space["metadata"]["name"], "--wait=false", "--ignore-not-found")
 
     def get(self, space: str, path: str) -> bytes:
+        return self.get_at(f"{space}.{DOMAIN}", path)
+
+    def get_at(self, host: str, path: str) -> bytes:
         def answer() -> bytes:
-            found = clients.https(self._world.edge, f"{space}.{DOMAIN}", path, self.authority.cert)
+            found = clients.https(self._world.edge, host, path, self.authority.cert)
             assert found.status == 200, found
             return found.body
 
-        return eventually(answer, what=f"https://{space}.{DOMAIN}{path}")
+        return eventually(answer, what=f"https://{host}{path}")
 
 
 @pytest.fixture
@@ -122,6 +137,34 @@ def test_a_broker_for_listed_devices(world: World, example: Example) -> None:
     eventually(lambda: answer(f"sensor-1.things.{DOMAIN}") == b"connect\n", what=host)
     assert answer(f"gateway.things.{DOMAIN}") == b"connect\n"
     assert answer(f"sensor-2.things.{DOMAIN}") == b""
+
+
+@pytest.mark.parametrize("example", ["wordpress"], indirect=True)
+def test_wordpress_and_its_database(world: World, example: Example, tmp_path: Path) -> None:
+    """A site at two names, and its database behind mutual TLS, each with its volume."""
+    if world.cluster.node is None:
+        pytest.skip("volumes of the node's own folders can be had with the testbed's own node only")
+    volumes = [volume(f"blog-{number}", tmp_path / str(number), storage="10Gi", of="") for number in range(2)]
+    password = {"metadata": {"name": "mysql", "namespace": "blog"}, "stringData": {"password": "of the test"}}
+    page = 'echo "the blog of $WORDPRESS_DB_NAME" > /var/www/html/index.html; exec httpd -f -p 80 -h /var/www/html'
+    script = "printf '#!/bin/sh\\necho database of %s\\ncat\\n' $MYSQL_USER > /tmp/answer; chmod +x /tmp/answer"
+    example.stand_in(["sh", "-c", f"{script}; exec nc -lk -p 3306 -e /tmp/answer"], ["sh", "-c", page])
+    try:
+        example.apply(between=[*volumes, {"apiVersion": "v1", "kind": "Secret", **password}])
+        for host in (f"blog.{DOMAIN}", "www.blog.test"):
+            assert example.get_at(host, "/") == b"the blog of wordpress\n"
+        inside = ["exec", "wordpress-0", "-n", "blog", "-c", "wordpress", "--"]
+        said = world.kubectl(*inside, "sh", "-c", "(echo a query; sleep 1) | nc 127.0.0.1 3306")
+        assert said == "database of wordpress\na query\n"
+        claims = {each["metadata"]["name"]: each for each in world.list("persistentvolumeclaims", "blog")}
+        assert {name: each["status"]["phase"] for name, each in claims.items()} == {
+            "data-mysql-0": "Bound",
+            "content-wordpress-0": "Bound",
+        }
+    finally:
+        example.delete()
+        eventually(lambda: not world.get("namespace", "blog"), what="the namespace is gone")
+        world.kubectl("delete", "persistentvolume", *(each["metadata"]["name"] for each in volumes), "--wait=false")
 
 
 @pytest.mark.parametrize("example", ["picture"], indirect=True)

@@ -15,13 +15,16 @@ from tests.e2e.world import Obj, World, eventually
 PODS = 2
 
 
-def volume(name: str, folder: Path) -> Obj:
-    """A volume on the node, made by hand: the testbed has no provisioner, and Kubernetes' own controller binds it."""
+def volume(name: str, folder: Path, storage: str = "1Mi", of: str = "by-hand") -> Obj:
+    """A volume on the node, made by hand: the testbed has no provisioner, and Kubernetes' own controller binds it.
+
+    ``of`` is the storage class.
+    """
     spec = {
-        "capacity": {"storage": "1Mi"},
+        "capacity": {"storage": storage},
         "accessModes": ["ReadWriteOnce"],
         "persistentVolumeReclaimPolicy": "Retain",
-        "storageClassName": "by-hand",
+        "storageClassName": of,
         "hostPath": {"path": str(folder), "type": "DirectoryOrCreate"},
     }
     return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
