@@ -154,8 +154,8 @@ def test_wordpress_and_its_database(world: World, example: Example, tmp_path: Pa
         for host in (f"blog.{DOMAIN}", "www.blog.test"):
             assert example.get_at(host, "/") == b"the blog of wordpress\n"
         inside = ["exec", "wordpress-0", "-n", "blog", "-c", "wordpress", "--"]
-        said = world.kubectl(*inside, "sh", "-c", "(echo a query; sleep 1) | nc 127.0.0.1 3306")
-        assert said == "database of wordpress\na query\n"
+        query = ["sh", "-c", "(echo a query; sleep 3) | nc 127.0.0.1 3306"]
+        eventually(lambda: world.kubectl(*inside, *query) == "database of wordpress\na query\n", what="the database")
         claims = {each["metadata"]["name"]: each for each in world.list("persistentvolumeclaims", "blog")}
         assert {name: each["status"]["phase"] for name, each in claims.items()} == {
             "data-mysql-0": "Bound",

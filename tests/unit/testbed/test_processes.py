@@ -13,7 +13,11 @@ import pytest
 
 from testbed.processes import Processes, ProcessFailed
 
-STUBBORN = [sys.executable, "-c", "import signal,time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal,time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)",
+]
 
 
 def alive(pid: int) -> bool:
