@@ -37,17 +37,22 @@ PORTS = (1, 80, 443, 8080, 8443, 9901, 10080, 10443, 15001, 19000, 19001, 65535)
 LONG = "x" * 60
 MANY = len(PORTS)
 LARGE = 200_000
+TIMEOUTS = ("576h", "99999ms99999ms99999ms99999ms", "575h59m59s999ms", "1ms")
+"""The longest and the shortest that the API server accepts: each becomes a timer of a proxy."""
 
 
 def _endpoint(tenant: Tenant, random: Random, name: str, secret: str, port: int, path: str) -> Obj:
     made: dict[str, Any] = {"name": name, "port": port}
+    idle = random.choice(TIMEOUTS)
     match random.randrange(6):
         case 0:
-            return {**made, "httpPath": path, "rewritePath": random.choice(PATHS)}
+            timeouts = {"request": random.choice(TIMEOUTS), "idle": idle}
+            return {**made, "httpPath": path, "rewritePath": random.choice(PATHS), "timeouts": timeouts}
         case 1:
             return {**made, "disableTlsTermination": True, "hostname": f"{LONG}.{name}.{tenant.fqdn}"}
         case 2:
-            return {**made, "certAndCaSecretName": secret, "verifyTcpClientCert": True, "createClearTextService": True}
+            checked = {"certAndCaSecretName": secret, "verifyTcpClientCert": True, "timeouts": {"idle": idle}}
+            return {**made, **checked, "createClearTextService": True}
         case 3:
             clients = [f"{LONG}{number}.example.net" for number in range(MANY)]
             return {**made, "certAndCaSecretName": secret, "allowedClients": clients, "createDnsRecord": True}

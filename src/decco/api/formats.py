@@ -77,15 +77,6 @@ HTTP_PATH = Format(
 which mean something in the configuration of one proxy or another, and less escaped slashes, dots and control
 characters, which proxies decode at different moments."""
 
-DURATION = Format(
-    pattern="([0-9]{1,5}(h|m|s|ms)){1,4}",
-    never="^(0+(h|m|s|ms))+$",
-    max_length=28,
-    message="must be a duration longer than 0 such as 30s, 5m or 1h30m: up to four numbers of up to five digits, "
-    "each with h, m, s or ms",
-)
-"""Durations of the Gateway API (GEP-2257), except 0, which means no limit there."""
-
 BYTE_SIZE = Format(
     pattern="([1-9][0-9]{0,2}|10[01][0-9]|102[0-4])(Ki|Mi)",
     max_length=6,
@@ -110,7 +101,6 @@ ObjectName = Annotated[str, OBJECT_NAME]
 DnsName = Annotated[str, DNS_NAME]
 KindName = Annotated[str, KIND_NAME]
 AppName = Annotated[str, APP_NAME]
-Duration = Annotated[str, DURATION]
 ByteSize = Annotated[str, BYTE_SIZE]
 HostPattern = Annotated[str, HOST_PATTERN]
 SecretName = Annotated[str, SUBDOMAIN]

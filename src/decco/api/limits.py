@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from decco.api.formats import ByteSize, Cidr, Duration
+from decco.api.durations import Duration
+from decco.api.formats import ByteSize, Cidr
 from decco.api.model import Model
 
 MAX_CLIENT_CIDRS = 64
@@ -30,9 +31,9 @@ class RequestRate(Model):
 
 class LongestTimeouts(Model):
     request: Duration | None = None
-    """Longest time from a request to the end of its answer."""
+    """Longest time from a request to the end of its answer; at most 576h."""
     idle: Duration | None = None
-    """Longest time without a byte in either direction."""
+    """Longest time without a byte in either direction; at most 576h."""
 
 
 class Limits(Model):

@@ -24,12 +24,12 @@ from decco.api.admission import (
     SPACE_SPEC_RULES,
 )
 from decco.api.disruption import BudgetMode, LeastAvailable, MostUnavailable
+from decco.api.durations import Duration
 from decco.api.egress import EgressCidr, EgressPolicy
 from decco.api.formats import (
     AppName,
     DnsLabel,
     DnsName,
-    Duration,
     HostPattern,
     HttpPath,
     KindName,
@@ -201,10 +201,10 @@ class SpaceSpec(Model):
 
 class Timeouts(Model):
     request: Duration | None = None
-    """Longest time from a request to the end of its answer, then the edge answers 504. Only with httpPath. Without it
-    the edge's own time holds, and an hour for gRPC."""
+    """Longest time from a request to the end of its answer, then the edge answers 504; at most 576h. Only with
+    httpPath. Without it the edge's own time holds, and an hour for gRPC."""
     idle: Duration | None = None
-    """Longest time without a byte in either direction. The edge's own time may be shorter."""
+    """Longest time without a byte in either direction; at most 576h. The edge's own time may be shorter."""
 
 
 class HttpRoutePath(Model):

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection
 
+from decco.api.durations import seconds
 from decco.desired import reasons
 from decco.desired.endpoints import EndpointKind, ResolvedEndpoint
 from decco.desired.limits import limits_of, longest_idle, longest_request
 from decco.desired.model import Problem, SpaceFacts
 
 REQUEST, IDLE = "request", "idle"
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_PART = re.compile(r"([0-9]+)(h|ms|m|s)")
-
-
-def seconds(duration: str) -> float:
-    """A duration of the Gateway API (GEP-2257)."""
-    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(duration))
 
 
 def whole_seconds(duration: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.unit.api.limit_rows import limit_rows
+from tests.unit.api.limit_rows import limit_rows, longest_rows
 from tests.unit.api.placement_rows import placement_rows
 from tests.unit.api.rows import Obj, Row, app, endpoints, pod, put, space
 from tests.unit.api.scale_rows import scale_rows
@@ -39,7 +39,7 @@ LONG_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
 GOOD = {
     KIND: ("A", "ClusterIssuer", "AWSPCAIssuer", "A" * 63),
     APP_NAME: ("a", "a.b", "1a", "a" * 63),
-    DURATION: ("1ms", "30s", "1h30m", "0h5m", "99999h99999m99999s99999ms"),
+    DURATION: ("1ms", "30s", "1h30m", "0h5m", "576h", "575h59m60s", "99999ms99999ms99999ms99999ms"),
     SIZE: ("1Ki", "9Mi", "10Mi", "99Ki", "100Mi", "999Ki", "1009Mi", "1023Ki", "1024Mi"),
     LABEL: ("a", "1", "a-1", "a" * 63),
     OBJECT_NAME: ("a", "a-1", "a" * 63),
@@ -609,6 +609,7 @@ ROWS = (
     *text_rows(),
     *cidr_rows(),
     *limit_rows(),
+    *longest_rows(),
     *placement_rows(),
     *number_rows(),
     *shape_rows(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.unit.api.rows import Row, put, space
+from tests.unit.api.rows import Obj, Row, endpoints, put, space
 
 
 def limit_rows() -> Iterator[Row]:
@@ -32,3 +32,18 @@ def limit_rows() -> Iterator[Row]:
     yield Row("rate without requests", put(whole, at, {"unit": "Hour"}), whole, f"{at}.requests", "Required value")
     wrong, right = (put(whole, f"{at}.unit", unit) for unit in ("Day", "Hour"))
     yield Row("rate by day", wrong, right, f"{at}.unit", '"Second", "Minute", "Hour"')
+
+
+LONGEST: dict[str, Obj] = {
+    "spec.endpoints[0].timeouts.request": endpoints({"httpPath": "/x", "timeouts": {}}),
+    "spec.endpoints[0].timeouts.idle": endpoints({"timeouts": {}}),
+    "spec.limits.timeouts.request": space(limits={"timeouts": {}}),
+    "spec.limits.timeouts.idle": space(limits={"timeouts": {}}),
+}
+
+
+def longest_rows() -> Iterator[Row]:
+    """Parsing takes them for the longest: objects of before the bound stay valid."""
+    for at, base in LONGEST.items():
+        for bad in ("576h1ms", "600h", "1193h2m48s", "35791m24s34560m", "99999h99999m99999s99999ms"):
+            yield Row(f"{at} {bad}", put(base, at, bad), put(base, at, "576h"), at, "must be at most 576h", False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from decco.desired.timeouts import whole_seconds
 from decco.kube.diff import rebuild, to_wire
 from decco.objects import INGRESSES
 from decco.reconcilers.kinds import KINDS
-from tests.unit.desired.app_cases import app, by_address, reasons_of
+from tests.unit.desired.app_cases import app, by_address, reasons_of, space_facts
 
 BOTH = {"request": "90s", "idle": "1m500ms"}
 KEPT = {"haproxy": {"idle"}, "nginx": {"idle"}, "traefik": set[str](), "": {"request", "idle"}}
@@ -85,6 +86,42 @@ def test_in_front_of_http_the_sidecar_waits_for_the_edge() -> None:
     declared = {"name": "one", "port": 8080, "httpPath": "/a", "timeouts": BOTH}
     made = by_address(app({"endpoints": [declared]}, space={"encryptHttp": True}))
     assert "TIMEOUT" not in made["ConfigMap", "web-stunnel"]["data"]["stunnel.conf"]
+
+
+LONGER = ("576h", "576h1ms", "600h", "1193h2m48s", "99999h99999m99999s99999ms")
+"""The longest that the API server accepts, and longer ones of before it had a bound."""
+
+
+@pytest.mark.parametrize("long", LONGER)
+@pytest.mark.parametrize("of_space", [False, True])
+@pytest.mark.parametrize(
+    ("dialect", "want"),
+    [
+        ("haproxy", {"timeout-server": "2073600s", "timeout-tunnel": "2073600s"}),
+        ("nginx", {"proxy-read-timeout": "2073600", "proxy-send-timeout": "2073600"}),
+    ],
+)
+def test_no_timer_of_an_edge_overflows(dialect: str, want: dict[str, str], *, of_space: bool, long: str) -> None:
+    """HAProxy rejects its whole file above 2147483647 ms: one App would stop an edge that others share."""
+    given = inputs({} if of_space else {"idle": long}, dialect=dialect)
+    if of_space:
+        given = replace(given, space=space_facts(limits={"timeouts": {"idle": long}}))
+    [ingress] = [
+        obj for (kind, name), obj in by_address(given).items() if kind == "Ingress" and ".redirect" not in name
+    ]
+    found = {key.partition("/")[2]: value for key, value in ingress["metadata"]["annotations"].items()}
+    assert {key: value for key, value in found.items() if "timeout" in key and value is not None} == want
+
+
+@pytest.mark.parametrize("long", LONGER)
+def test_no_timer_of_the_sidecar_or_of_envoy_overflows(long: str) -> None:
+    """stunnel counts 1193h2m48s as 704 ms: a pause of a second would end a connection."""
+    made = by_address(inputs({"idle": long}, httpPath=None))
+    assert "TIMEOUTidle = 2073600" in made["ConfigMap", "web-stunnel"]["data"]["stunnel.conf"].splitlines()
+    made = by_address(inputs({"request": long, "idle": long}))
+    assert made["HTTPRoute", "one"]["spec"]["rules"][0]["timeouts"] == {"request": "576h"}
+    [policy] = [obj for (kind, _), obj in made.items() if kind == "BackendTrafficPolicy"]
+    assert policy["spec"]["timeout"]["http"] == {"streamIdleTimeout": "576h"}
 
 
 def test_an_ingress_without_timeouts_is_as_before_they_existed_and_loses_them_with_the_field() -> None:
