@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from decco.api.parse import parse_app
 from decco.desired.endpoints import HTTP_PORT
 from decco.desired.model import SpaceFacts
+from decco.desired.replicas import expected_pods
 from decco.desired.shares import Canary, HttpEndpoint, Primary
 from decco.objects import (
     BACKEND_TLS_POLICIES,
@@ -70,9 +72,13 @@ def _has_ready_pod(caches: Caches, key: Key, facts: AppFacts, *, simulated: bool
         return False
     entries = (caches.children[kind].get(key) for kind in (DEPLOYMENTS, STATEFUL_SETS))
     found = [entry.obj() for entry in entries if entry is not None and entry.owner_uid == facts.uid]
+    if not simulated:
+        return any(is_ready(obj) for obj in found)
+    # No pods start there, so the status of a workload is none or that of before the change.
     if not found:
-        return simulated
-    return any(is_ready(obj) or (simulated and "status" not in obj) for obj in found)
+        spec = parse_app(app.obj())
+        return not spec.suspend and expected_pods(spec, None) > 0
+    return any(obj["spec"].get("replicas", 1) > 0 and ("status" not in obj or is_ready(obj)) for obj in found)
 
 
 def _is_complete(caches: Caches, key: Key, facts: AppFacts, endpoint: EndpointFacts, space: SpaceFacts) -> bool:

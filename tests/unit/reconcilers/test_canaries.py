@@ -97,6 +97,20 @@ def test_without_a_cluster_a_canary_counts_as_ready(harness: Harness) -> None:
     assert canaries(harness, simulated=True)[0].serving
 
 
+@pytest.mark.parametrize("spec", [{"suspend": True}, {"replicas": 0}, {"initialReplicas": 0}, {"replicas": 1}])
+def test_without_a_cluster_a_canary_without_pods_gets_nothing(harness: Harness, spec: Obj) -> None:
+    harness.drop(workload())
+    harness.change(NEXT, spec=spec)
+    assert canaries(harness, simulated=True)[0].serving == (spec == {"replicas": 1})
+
+
+@pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": READY}], ids=["none", "empty", "of before"])
+def test_a_simulated_workload_without_pods_gets_nothing(harness: Harness, status: Obj) -> None:
+    harness.drop(workload())
+    harness.put(owned(DEPLOYMENTS, "next", NEXT, spec={"replicas": 0}, **status))
+    assert not canaries(harness, simulated=True)[0].serving
+
+
 def test_what_a_canary_knows_of_its_primary(harness: Harness) -> None:
     space_facts, facts = facts_of(harness.caches, "acme"), app_facts(NEXT)
     found = primary_of(harness.caches, NEXT_KEY, facts, space_facts, simulated=False)

@@ -81,6 +81,18 @@ def test_the_objects_of_a_space_and_an_app_in_the_order_of_writing() -> None:
     ]
 
 
+@pytest.mark.parametrize(("spec", "weights"), [({}, [95, 5]), ({"suspend": True}, []), ({"replicas": 0}, [])])
+def test_a_canary_without_pods_gets_no_requests(spec: Obj, weights: list[int]) -> None:
+    path = {"httpPath": "/"}
+    made = objects(
+        space(httpCertSecretName="http"),
+        app("web", "acme", {"name": "web", **path}),
+        app("next", "acme", {"name": "next", **path}, canaryOf="web", weight=5, **spec),
+    )
+    backends = made["HTTPRoute", "web"]["spec"]["rules"][0]["backendRefs"]
+    assert [each["weight"] for each in backends if "weight" in each and each["weight"] != 1] == weights
+
+
 CLAIM = {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
 
 
