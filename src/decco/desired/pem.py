@@ -47,6 +47,8 @@ class Block:
 
 def blocks(text: bytes) -> list[Block]:
     """The blocks of a text, in order; PemError if readers of PEM differ about it."""
+    if is_der(text):
+        raise PemError("it is DER, the binary form, and servers read PEM")
     if b"\0" in text:
         raise PemError("it contains a zero byte, as text in UTF-16 does: write it in ASCII or UTF-8")
     found: list[Block] = []
@@ -74,6 +76,19 @@ def blocks(text: bytes) -> list[Block]:
     if began:
         raise PemError(f"the block that begins in line {began} has no end: the text is cut off")
     return found
+
+
+def is_der(text: bytes) -> bool:
+    """Whether it is one SEQUENCE in DER (X.690, 8.1.3), as certificates, keys and CRLs are; a file may end with a
+    newline.
+    """
+    if len(text) < 2 or text[0] != 0x30:
+        return False
+    size, header = text[1], 2
+    if size > 0x80:
+        header += size - 0x80
+        size = int.from_bytes(text[2:header], "big")
+    return len(text) - header in (size, size + 1)
 
 
 def _boundary(line: bytes, mark: re.Match[bytes], number: int) -> re.Match[bytes]:

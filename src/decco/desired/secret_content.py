@@ -121,7 +121,8 @@ def _blocks(data: Mapping[str, str], key: str) -> list[pem.Block]:
     try:
         found = pem.blocks(text)
     except pem.PemError as error:
-        raise UnusableError(f"{key}: {error}") from None
+        advice = f"; convert it: {_FROM_DER[key]}" if pem.is_der(text) else ""
+        raise UnusableError(f"{key}: {error}{advice}") from None
     for block in found:
         if key == CA_CRL and block.label != LIST:
             raise UnusableError(f"{key}: line {block.line} begins a block that is not a CRL ({LIST}); remove it")
@@ -136,6 +137,14 @@ _EXPECTED = {
     TLS_KEY: "put the private key of the certificate there in PEM, without a passphrase",
     CA_CRT: "put the certificates of the authorities to trust there in PEM, or remove the key",
     CA_CRL: "put a list of revoked certificates there in PEM for each authority of ca.crt, or remove the key",
+}
+
+
+_FROM_DER = {
+    TLS_CRT: "openssl x509 -inform DER -in <file> -out tls.crt",
+    TLS_KEY: "openssl pkey -inform DER -in <file> -out tls.key",
+    CA_CRT: "openssl x509 -inform DER -in <file> -out ca.crt",
+    CA_CRL: "openssl crl -inform DER -in <file> -out ca.crl",
 }
 
 

@@ -200,3 +200,14 @@ def test_new_lists_alone_are_copied_at_once() -> None:
     other = {**one, "ca.crl": base64.b64encode(lists(ROOT, 5)).decode()}
     found = plan(one, other)
     assert (found.in_force, dict(found.copy.data)) == (None, other)
+
+
+def test_a_list_in_der_is_named_so() -> None:
+    """As authorities publish it; only its own bytes are meant, not a list whose text is spoilt."""
+    [block] = blocks(lists(ROOT))
+    facts = inspect("Opaque", secret(block.der))
+    assert facts.problem is not None
+    assert facts.problem.message == (
+        "ca.crl: it is DER, the binary form, and servers read PEM; convert it: openssl crl -inform DER -in <file> "
+        "-out ca.crl"
+    )

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from decco.api.types import SpaceSpec
-from decco.desired import reasons, secret_content, secrets
+from decco.desired import pem, reasons, secret_content, secrets
 from decco.desired.ca_change import LiveCopy
 from decco.desired.model import Problem, SecretCopy, SecretFacts, SecretSource, SecretState, SecretView
 
@@ -149,6 +149,10 @@ def test_an_empty_ca_is_no_ca() -> None:
     assert (facts.has_ca, facts.ca_pem) == (False, None)
 
 
+def der_of(text: bytes) -> bytes:
+    return pem.blocks(text)[0].der
+
+
 BAD: dict[str, tuple[dict[str, bytes], str]] = {
     "nothing": ({}, "tls.crt is missing"),
     "no certificate": ({"tls.key": WEB.key_pem()}, "tls.crt is missing"),
@@ -190,6 +194,26 @@ BAD: dict[str, tuple[dict[str, bytes], str]] = {
     "bad authorities": (
         {"tls.crt": WEB.crt, "tls.key": WEB.key_pem(), "ca.crt": b"hello"},
         "ca.crt holds no PEM certificate",
+    ),
+    "certificate in DER": (
+        {"tls.crt": der_of(WEB.crt), "tls.key": WEB.key_pem()},
+        "tls.crt: it is DER, the binary form, and servers read PEM; convert it: openssl x509 -inform DER -in <file>",
+    ),
+    "key in DER": (
+        {"tls.crt": WEB.crt, "tls.key": der_of(WEB.key_pem())},
+        "tls.key: it is DER, the binary form, and servers read PEM; convert it: openssl pkey -inform DER",
+    ),
+    "authority in DER": (
+        {"tls.crt": WEB.crt, "tls.key": WEB.key_pem(), "ca.crt": der_of(WEB.crt) + b"\n"},
+        "convert it: openssl x509 -inform DER -in <file> -out ca.crt",
+    ),
+    "text in UTF-16": (
+        {"tls.crt": WEB.crt.decode().encode("utf-16"), "tls.key": WEB.key_pem()},
+        "tls.crt: it contains a zero byte, as text in UTF-16 does",
+    ),
+    "cut DER": (
+        {"tls.crt": der_of(WEB.crt)[:200] + b"\0", "tls.key": WEB.key_pem()},
+        "tls.crt: it contains a zero byte",
     ),
     "huge key": (
         {
