@@ -240,9 +240,9 @@ def test_install_upgrade_uninstall(helm_: Tool, bare: ControlPlane, tmp_path: Pa
         },
     )
     file = chart / "files" / "crds" / "decco.platform9.com_spaces.yaml"
-    file.write_text(file.read_text().replace("    - sp\n", "    - sp\n    - spc\n"))
+    file.write_text(file.read_text().replace("    - dspace\n", "    - dspace\n    - spc\n"))
     helm_("upgrade", "decco", chart, "--set", "replicas=1", "--set", "settings.clusterId=x", *here)
-    assert bare.request("GET", crd).json()["spec"]["names"]["shortNames"] == ["dspace", "sp", "spc"]
+    assert bare.request("GET", crd).json()["spec"]["names"]["shortNames"] == ["dspace", "spc"]
     deployment = "/apis/apps/v1/namespaces/chart-test/deployments/decco-controller"
     assert bare.request("GET", deployment).json()["spec"]["replicas"] == 1
     helm_("uninstall", "decco", "--wait", *here)

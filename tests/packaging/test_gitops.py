@@ -126,6 +126,9 @@ def test_the_short_names_are_decco_s_alone(cluster: ControlPlane, made: tuple[Ob
         cluster.kubectl("wait", "--for=condition=Established", "crd/apps.aaa.example.com", "--timeout=30s", seconds=40)
         assert cluster.kubectl("get", "dapp", "web", "-o", "name").strip() == f"app.{GROUP}/web"
         assert cluster.kubectl("get", "dspace", "gitops", "-o", "name").strip() == f"space.{GROUP}/gitops"
+        # Envoy Gateway's SecurityPolicy and Linkerd's ServiceProfile have this one.
+        served = cluster.request("GET", f"/apis/{GROUP}/v1beta2").json()["resources"]
+        assert {short for each in served for short in each.get("shortNames") or ()} == {"dapp", "dspace"}
     finally:
         cluster.request("DELETE", f"{crds}/apps.aaa.example.com")
 

@@ -67,7 +67,7 @@ _COMMON = (
 _KINDS = (
     _Kind(
         resource=SPACES,
-        short_names=("dspace", "sp"),
+        short_names=("dspace",),
         description="A Space is one customer's place in the cluster: a namespace of the same name, closed to the "
         "others, with an FQDN of its own. What runs in it are Apps.",
         spec=SpaceSpec,
