@@ -66,7 +66,10 @@ class Source:
 
 class Remarks(list[Remark]):
     def add(self, path: str, name: str, message: str) -> None:
-        self.append(Remark(path, name, message))
+        """What is said already, as of a path at each of three host names, is not said again."""
+        remark = Remark(path, name, message)
+        if remark not in self:
+            self.append(remark)
 
     @property
     def failed(self) -> bool:

@@ -460,3 +460,96 @@ def test_text_of_the_input_cannot_end_a_comment() -> None:
     result = result_of(workload(), hostile)
     text = join(yaml_files(result).values()) + left_out(result)
     assert [each["kind"] for each in yaml.safe_load_all(text)] == ["Space", "App"]
+
+
+# -- nothing is dropped without a word --------------------------------------------------------------------------------
+
+
+def said(imported: Imported, path: str) -> list[str]:
+    return [remark.message for remark in imported.remarks if remark.path == path and remark.level is Level.LOST]
+
+
+def test_what_a_service_loses_is_listed() -> None:
+    lost = {"externalIPs": ["192.0.2.1"], "loadBalancerSourceRanges": ["10.0.0.0/8"], "loadBalancerIP": "192.0.2.2"}
+    given = service("cache", type="LoadBalancer", selector={"app": "web"}, **lost)
+    given["metadata"]["annotations"] = {
+        "external-dns.alpha.kubernetes.io/hostname": "cache.example.org",
+        "example.com/owner": "swordfish",
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+    }
+    given["spec"]["ports"] = [{"name": "p-0123456789ab", "port": 1}, {"name": "b", "port": 2}]
+    found = other(result_of(workload(), given), "Service")
+    for path, word in (
+        ("spec.externalIPs", "add an endpoint"),
+        ("spec.loadBalancerSourceRanges", "limits.clientCidrs"),
+        ("spec.loadBalancerIP", "the edge"),
+        ("metadata.annotations[external-dns.alpha.kubernetes.io/hostname]", "createDnsRecord"),
+        ("metadata.annotations[example.com/owner]", "set it there yourself"),
+        ("spec.ports[0].name", "'p-0123456789ab' becomes port-1"),
+    ):
+        assert any(word in each for each in said(found, path)), (path, found.remarks)
+    assert not any("last-applied" in remark.path or "swordfish" in str(remark) for remark in found.remarks)
+
+
+def test_what_the_service_of_an_endpoint_loses_is_listed() -> None:
+    given = service(sessionAffinity="ClientIP", internalTrafficPolicy="Cluster", ipFamilies=["IPv4"])
+    given["metadata"]["annotations"] = {"example.com/owner": "a"}
+    found = other(result_of(workload(), given, ingress(("a.example.org", "/", "web"))), "Service")
+    assert {remark.path for remark in found.remarks} == {
+        "spec.sessionAffinity",
+        "metadata.annotations[example.com/owner]",
+    }
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Job"])
+def test_what_a_workload_loses_is_listed(kind: str) -> None:
+    given = workload(kind=kind)
+    given["metadata"]["labels"] = {"app": "web", "team": "a", "helm.sh/chart": "web-1"}
+    given["metadata"]["annotations"] = {"example.com/reload": "true", "deployment.kubernetes.io/revision": "3"}
+    [imported] = result_of(given).apps
+    assert [remark.path for remark in imported.remarks if remark.name == "metadata-left-out"] == [
+        "metadata.labels",
+        "metadata.annotations",
+    ]
+    assert said(imported, "metadata.labels")[0].startswith("'team': ")
+    assert said(imported, "metadata.annotations")[0].startswith("'example.com/reload': ")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "says"),
+    [
+        ({"auth_type": "basic"}, "left out for their authentication"),
+        ({"whitelist_source_range": "10.0.0.0/8,$office"}, "no list of 1 to 64 networks"),
+        ({"allowlist_source_range": "10.0.0.0/8"}, "no list of 1 to 64 networks"),
+    ],
+)
+def test_why_networks_of_a_single_ingress_are_not_converted(annotations: dict[str, str], says: str) -> None:
+    """There is no other Ingress that could have other ones."""
+    given = {"whitelist_source_range": "10.0.0.0/8", **annotations}
+    found = other(result_of(workload(), service(), ingress(("a.example.org", "/", "web"), **given)), "Ingress")
+    [text] = said(found, "metadata.annotations[nginx.ingress.kubernetes.io/whitelist-source-range]")
+    assert says in text
+    assert "office" not in text
+
+
+def test_an_alias_is_a_name_of_the_space() -> None:
+    rules = ingress(("a.example.org", "/", "web"), server_alias="b.example.org")
+    found = other(result_of(workload(), service(), rules), "Ingress")
+    [text] = said(found, "metadata.annotations[nginx.ingress.kubernetes.io/server-alias]")
+    assert "httpHostnames" in text
+
+
+def test_a_remark_is_made_once() -> None:
+    rules = ingress(*((f"{host}.example.org", "/api", "web") for host in "abc"), rewrite_target="/")
+    found = other(result_of(workload(), service(), rules), "Ingress")
+    assert len(said(found, "metadata.annotations[nginx.ingress.kubernetes.io/rewrite-target]")) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "want", "lost"),
+    [("99999", "99999s", 0), ("100800", "28h", 0), ("604801", "168h1s", 0), ("2073601", "576h", 1)],
+)
+def test_long_timeouts(given: str, want: str, lost: int) -> None:
+    result = result_of(workload(), service(), ingress(("a.example.org", "/", "web"), proxy_read_timeout=given))
+    assert endpoints(result)[0]["timeouts"] == {"idle": want}
+    assert names(other(result, "Ingress")).count("timeout-changed") == lost

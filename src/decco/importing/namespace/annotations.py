@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from decco.api.durations import LONGEST, seconds
+from decco.api.limits import MAX_CLIENT_CIDRS
 from decco.frozen import frozen
 from decco.importing.namespace import limits
 from decco.importing.namespace.inventory import Part
@@ -32,6 +34,10 @@ _REASONS = (
         "decco's routes take no configuration of one proxy: do it in the container, or by a policy of the edge",
     ),
     (
+        r"server-alias|from-to-www-redirect",
+        "further host names are httpHostnames of the Space: add them there with certificates; the container redirects",
+    ),
+    (
         r"canary-by-.*",
         "a canary gets a share of the requests and no chosen ones: only canary-weight is converted",
     ),
@@ -54,6 +60,11 @@ _DONE = frozenset(
     }
 )
 """Converted below, or without an effect."""
+OF_TOOLS = re.compile(
+    r"kubectl\.kubernetes\.io/|([^/]+\.)?(meta\.helm\.sh|helm\.sh|argocd\.argoproj\.io|app\.kubernetes\.io|"
+    r"cattle\.io|deployment\.kubernetes\.io|toolkit\.fluxcd\.io|autoscaling\.alpha\.kubernetes\.io)/"
+)
+"""Keys by which tools that write objects remember something: they write other objects from now on."""
 _OWN_RECORDS = "decco publishes the FQDN and httpHostnames itself, if its settings have a DNS provider"
 _ISSUER = (
     "decco takes certificates from Secrets of its own namespace, or has cert-manager issue them in the Space's: name "
@@ -73,7 +84,8 @@ class Behaviour:
     regex: bool = False
     protocol: str | None = None
     passthrough: bool = False
-    idle_timeout: str = ""
+    idle_timeout: int = 0
+    """Seconds, 0 for the edge's own."""
     restricted: bool = False
     """Whether only some may send requests, by a rule that decco cannot keep: the paths are not to be converted."""
 
@@ -92,12 +104,12 @@ def behaviour_of(ingress: Part, permitted: tuple[str, ...]) -> Behaviour:
     for all.
     """
     found = {str(key): str(value) for key, value in ingress.annotations.items()}
-    clients = limits.clients_of(ingress)
+    clients, authenticated = limits.clients_of(ingress), is_authenticated(ingress)
     closed = clients != () and clients != permitted
     for key in found:
         _remark(ingress, key, found[key])
         if key in limits.CLIENTS:
-            _remark_clients(ingress, key, closed=closed)
+            _remark_clients(ingress, key, clients, permitted, authenticated=authenticated)
     rewrite = found.get(f"{PREFIX}/rewrite-target", "")
     return Behaviour(
         canary_weight=_canary(ingress, found),
@@ -106,11 +118,11 @@ def behaviour_of(ingress: Part, permitted: tuple[str, ...]) -> Behaviour:
         protocol=_protocol(ingress, found),
         passthrough=found.get(f"{PREFIX}/ssl-passthrough") == "true",
         idle_timeout=_timeout(ingress, found),
-        restricted=closed or is_authenticated(ingress),
+        restricted=closed or authenticated,
     )
 
 
-def _at(key: str) -> str:
+def annotation_at(key: str) -> str:
     return f"metadata.annotations[{escape(key)[: 4 * LONGEST_VALUE]}]"
 
 
@@ -120,7 +132,7 @@ def _remark(ingress: Part, key: str, value: str) -> None:
         return
     if _RESTRICTED.fullmatch(key):
         ingress.remark(
-            _at(key),
+            annotation_at(key),
             "restricted-paths",
             "it decides who may send requests, and decco does not: the paths of this Ingress are left out, because "
             "they would "
@@ -130,9 +142,9 @@ def _remark(ingress: Part, key: str, value: str) -> None:
         if value != "true":
             _lost(ingress, key, "decco always redirects HTTP to HTTPS")
     elif domain in ("cert-manager.io", "acme.cert-manager.io") or key == "kubernetes.io/tls-acme":
-        ingress.remark(_at(key), "done-by-decco", _ISSUER)
+        ingress.remark(annotation_at(key), "done-by-decco", _ISSUER)
     elif domain.endswith(("external-dns.alpha.kubernetes.io", "external-dns.kubernetes.io")):
-        ingress.remark(_at(key), "done-by-decco", _OWN_RECORDS)
+        ingress.remark(annotation_at(key), "done-by-decco", _OWN_RECORDS)
     elif key.startswith(f"{PREFIX}/"):
         name = key.removeprefix(f"{PREFIX}/")
         reason = next((text for pattern, text in _REASONS if re.fullmatch(pattern, name)), _APP)
@@ -141,21 +153,37 @@ def _remark(ingress: Part, key: str, value: str) -> None:
         _lost(ingress, key, "decco's routes take no annotations of an Ingress; see whether the edge needs it")
 
 
-def _remark_clients(ingress: Part, key: str, *, closed: bool) -> None:
-    if closed:
+def _remark_clients(
+    ingress: Part, key: str, clients: tuple[str, ...] | None, permitted: tuple[str, ...], *, authenticated: bool
+) -> None:
+    if authenticated:
+        text = (
+            "it does not become limits.clientCidrs, because the paths of this Ingress are left out for their "
+            "authentication; let the container decide by address too, or set limits.clientCidrs, which holds for the "
+            "whole Space"
+        )
+        ingress.remark(annotation_at(key), "restricted-paths", text)
+    elif clients is None:
+        text = (
+            f"it is no list of 1 to {MAX_CLIENT_CIDRS} networks under one annotation, so it does not become "
+            "limits.clientCidrs, and the paths of this Ingress are left out, because they would be open to anyone; "
+            "write it as networks such as 10.0.0.0/8, separated by commas, and import again"
+        )
+        ingress.remark(annotation_at(key), "restricted-paths", text)
+    elif clients != permitted:
         text = (
             "limits.clientCidrs holds for the whole Space, and not all Ingresses have the same networks here: the "
             "paths of this Ingress are left out, because they would be open to anyone; have a Space of their own for "
             "them, or let the container decide, and add httpPath to its endpoint"
         )
-        ingress.remark(_at(key), "restricted-paths", text)
+        ingress.remark(annotation_at(key), "restricted-paths", text)
     else:
         text = "it becomes limits.clientCidrs of the Space; where the edge does not keep that, nothing is served"
-        ingress.remark(_at(key), "limit-converted", text)
+        ingress.remark(annotation_at(key), "limit-converted", text)
 
 
 def _lost(ingress: Part, key: str, reason: str) -> None:
-    ingress.remark(_at(key), "annotation-without-counterpart", reason)
+    ingress.remark(annotation_at(key), "annotation-without-counterpart", reason)
 
 
 def _canary(ingress: Part, found: dict[str, str]) -> int | None:
@@ -178,19 +206,23 @@ def _protocol(ingress: Part, found: dict[str, str]) -> str | None:
     return _PROTOCOLS.get(given)
 
 
-def _timeout(ingress: Part, found: dict[str, str]) -> str:
+def _timeout(ingress: Part, found: dict[str, str]) -> int:
     names = [f"{PREFIX}/proxy-read-timeout", f"{PREFIX}/proxy-send-timeout"]
     for name in names:
         if name in found and not _number(found[name], 0):
             _lost(ingress, name, "it is not a whole number of seconds, so ingress-nginx ignores it: set timeouts.idle")
-    seconds = max((_number(found.get(name), 0) for name in names), default=0)
-    if not 0 < seconds < 100_000:
-        return ""
+    longest = max(_number(found.get(name), 0) for name in names)
     given = [name for name in names if _number(found.get(name), 0)]
     if len({_number(found[name], 0) for name in given}) > 1:
-        text = f"reading and writing have one timeouts.idle, and it is the longer of the two: {seconds}s"
-        ingress.remark(_at(names[0]), "timeout-changed", text)
-    return f"{seconds}s"
+        text = f"reading and writing have one timeouts.idle, and it is the longer of the two: {longest}s"
+        ingress.remark(annotation_at(names[0]), "timeout-changed", text)
+    if longest > (most := int(seconds(LONGEST))):
+        for name in given:
+            if _number(found[name], 0) > most:
+                ingress.remark(
+                    annotation_at(name), "timeout-changed", f"timeouts.idle is at most {LONGEST}, so it becomes that"
+                )
+    return min(longest, most)
 
 
 def _number(text: str | None, default: int) -> int:

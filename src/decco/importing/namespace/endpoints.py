@@ -68,9 +68,8 @@ def http_endpoint(group: list[Routed], others: list[Routed], names: Names, serve
     protocol = next((each.behaviour.protocol for each, _ in group if each.behaviour.protocol), None)
     if protocol:
         made["appProtocol"] = protocol
-    timeout = max((each.behaviour.idle_timeout for each, _ in group), key=lambda text: int(text[:-1] or 0))
-    if timeout:
-        made["timeouts"] = {"idle": timeout}
+    if timeout := max(each.behaviour.idle_timeout for each, _ in group):
+        made["timeouts"] = {"idle": _duration(timeout)}
     return made
 
 
@@ -90,6 +89,14 @@ def passthrough_endpoint(route: Route, backend: Backend, names: Names, default_h
     if route.host != f"{made['name']}.{default_hostname}":
         made["hostname"] = route.host
     return made
+
+
+def _duration(seconds: int) -> str:
+    """Numbers of a duration have up to five digits."""
+    if seconds < 100_000:
+        return f"{seconds}s"
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours}h{rest}s" if rest else f"{hours}h"
 
 
 def _paths(route: Route, paths: dict[str, str]) -> Obj:

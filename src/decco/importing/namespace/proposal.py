@@ -23,7 +23,7 @@ from decco.importing.namespace.endpoints import (
 from decco.importing.namespace.inventory import Inventory, Part, inventories
 from decco.importing.namespace.routes import ANY, Route, Routes, routes_of
 from decco.importing.namespace.scaling import add_autoscaler, add_budget
-from decco.importing.namespace.services import keep_service
+from decco.importing.namespace.services import keep_service, remark_on_service
 from decco.importing.namespace.workloads import convert_workload
 from decco.importing.result import Imported, Result, judge
 from decco.importing.space import remark_on_secret
@@ -80,8 +80,11 @@ class _Proposal:
         if space.obj is not None:
             self._endpoints(routes, space, names)
         for name, service in inventory.services.items():
-            if name not in names.replaced and not service.imported.remarks.failed:
+            if service.imported.remarks.failed:
+                continue
+            if name not in names.replaced:
                 keep_service(service, inventory, self.name)
+            remark_on_service(service, replaced=name in names.replaced)
         for budget in inventory.budgets:
             add_budget(budget, inventory)
         for autoscaler in inventory.autoscalers:

@@ -8,6 +8,7 @@ from typing import Any
 
 from decco.api.pod_metadata import ANNOTATION_RULES, LABEL_RULES, MapRule
 from decco.importing.fields import as_object, as_objects
+from decco.importing.namespace.annotations import OF_TOOLS
 from decco.importing.namespace.defaults import (
     DEPLOYMENT,
     JOB,
@@ -36,6 +37,7 @@ def convert_workload(part: Part, namespace: str, old_namespace: str) -> Obj:
     made = named(API_VERSION, "App", part.name, namespace)
     made["metadata"]["annotations"] = {ANNOTATION_IMPORTED: imported_from(part, old_namespace)}
     template = as_object(part.spec.get("template"))
+    _remark_on_metadata(part, as_object(template.get("metadata")))
     pod = as_object(template.get("spec"))
     if not pod:
         part.remark("spec.template.spec", "pod-missing", "must be given: the PodSpec of the App")
@@ -62,6 +64,27 @@ def convert_workload(part: Part, namespace: str, old_namespace: str) -> Obj:
     spec["endpoints"] = []
     spec["pod"] = shortened_pod(pod)
     return made
+
+
+def _remark_on_metadata(part: Part, of_pods: Obj) -> None:
+    """The workload that decco writes has labels and annotations of decco only. Those that the pods have too are kept
+    there.
+    """
+    given = as_object(part.obj.get("metadata"))
+    for field in ("labels", "annotations"):
+        of_these = as_object(of_pods.get(field))
+        lost = [
+            key
+            for key, value in as_object(given.get(field)).items()
+            if of_these.get(key) != value and not OF_TOOLS.match(str(key))
+        ]
+        if lost:
+            part.remark(
+                f"metadata.{field}",
+                "metadata-left-out",
+                f"{', '.join(shown(str(key)) for key in lost)}: the {part.kind} that decco writes does not have them; "
+                "put them into metadata or podMetadata of the App, if something reads them there",
+            )
 
 
 def imported_from(part: Part, namespace: str) -> str:
