@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from decco.api.model import Model
 from decco.api.object_rules import APP_RULES, SPACE_RULES, Named
-from decco.api.rules import Rule
+from decco.api.rules import NO_TEXT, Rule
 from decco.api.types import AppSpec, SpaceSpec
 from decco.errors import TerminalError
 from decco.objects import Obj
@@ -28,12 +28,18 @@ _PLAIN = {
     "dict_type": "must be an object",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
-    "string_type": "must be text",
+    "string_type": NO_TEXT,
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
+    "int_parsing_size": "must be a smaller number",
+    "greater_than_equal": "must be a number from {ge}: choose a greater one",
+    "less_than_equal": "must be a number up to {le}: choose a smaller one",
+    "too_short": "must have at least {min_length} items, and has {actual_length}: add some, or leave the field out",
+    "too_long": "must have at most {max_length} items, and has {actual_length}: remove some",
+    "enum": "must be {expected}: choose one of these",
 }
 """Messages for pydantic's types of error, in terms of YAML instead of Python."""
 
@@ -89,7 +95,8 @@ def _problems(error: ValidationError) -> list[str]:
         elif item["type"] == "value_error":
             problems.append(f"{path}: {context['error']}")
         else:
-            problems.append(f"{path}: {_PLAIN.get(item['type'], item['msg'])}")
+            plain = _PLAIN.get(item["type"])
+            problems.append(f"{path}: {plain.format(**context) if plain is not None else item['msg']}")
     return problems
 
 

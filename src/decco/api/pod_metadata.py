@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from decco.api.model import Model
 from decco.api.rules import VALIDATIONS, Reason, cel_string, validation
@@ -159,9 +160,10 @@ def _checked(rules: tuple[MapRule, ...], longest: int) -> AfterValidator:
             raise ValueError(f"has more than {MAX_KEYS} keys")
         if any(len(value) > longest for value in found.values()):
             raise ValueError(f"has a value of more than {longest} characters")
-        broken = next((rule for rule in rules if not rule.holds(found)), None)
-        if broken is not None:
-            raise ValueError(broken.message)
+        broken = tuple(("", rule.message) for rule in rules if not rule.holds(found))
+        if broken:
+            text = "; ".join(message for _, message in broken)
+            raise PydanticCustomError("rules", "{text}", {"text": text, "broken": broken})
         return found
 
     return AfterValidator(check)

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 VALIDATIONS = "x-kubernetes-validations"
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
+NO_TEXT = "must be text, with a number or a word such as true in quotation marks"
 IMMUTABLE = "self == oldSelf"
 """The CEL rule of a field that keeps its first value."""
 
@@ -104,7 +105,10 @@ class Format:
             expression += f" && !{value}.matches({cel_string(self.never)})"
         return expression
 
-    def _check(self, text: str) -> str:
+    def _check(self, value: Any, inner: core_schema.ValidatorFunctionWrapHandler) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"{NO_TEXT}: it {self.message}")
+        text: str = inner(value)
         if len(text) > self.max_length:
             raise ValueError(f"is too long: at most {self.max_length} characters")
         if not self.matches(text):
@@ -112,7 +116,7 @@ class Format:
         return text
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         json = handler(schema)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from decco.api.crd import crds
+from decco.api.formats import BYTE_SIZE
 from decco.api.parse import MAX_PROBLEMS, InvalidObjectError, parse_app, parse_space
-from decco.api.rules import IMMUTABLE, VALIDATIONS
+from decco.api.rules import IMMUTABLE, NO_TEXT, VALIDATIONS
 from decco.api.topology import ZoneSpread
 from decco.api.types import Egress, Mesh, PodSecurityLevel
 from decco.errors import TerminalError
@@ -77,10 +78,56 @@ def test_the_error_is_one_message_without_the_wrong_text() -> None:
     assert str(caught.value) == (
         "App is not valid by today's rules: spec.endpoints[0].hostname: must be a DNS name in lower case, such as "
         "shop.example.com: no address, port, wildcard or dot at the end; "
-        "spec.endpoints[1].port: Input should be greater than or equal to 1"
+        "spec.endpoints[1].port: must be a number from 1: choose a greater one"
     )
     assert isinstance(caught.value, TerminalError)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("obj", "want"),
+    [
+        (
+            app(httpUrlPath="/a", canaryOf="b", weight=101),
+            "spec.weight: must be a number up to 100: choose a smaller one",
+        ),
+        (app(httpUrlPath="/a", canaryOf="b", weight=-1), "spec.weight: must be a number from 0: choose a greater one"),
+        (
+            space(egressPolicy="Closed"),
+            "spec.egressPolicy: must be 'Open' or 'Declared': choose one of these",
+        ),
+        (
+            space(limits={"requestBody": 0}),
+            f"spec.limits.requestBody: {NO_TEXT}: it {BYTE_SIZE.message}",
+        ),
+        (
+            space(limits={"clientCidrs": [f"10.0.{i}.0/24" for i in range(65)]}),
+            "spec.limits.clientCidrs: must have at most 64 items, and has 65: remove some",
+        ),
+        (
+            endpoints({"httpPaths": []}),
+            "spec.endpoints[0].httpPaths: must have at least 1 items, and has 0: add some, or leave the field out",
+        ),
+    ],
+)
+def test_what_to_do_is_said_in_decco_s_words(obj: Obj, want: str) -> None:
+    with pytest.raises(InvalidObjectError) as caught:
+        parse(obj)
+    assert want in caught.value.problems
+
+
+def test_all_mistakes_of_a_map_are_named() -> None:
+    labels = {"decco.platform9.com/app": "x", "job-name": "y", "istio.io/rev": "-", "/": ""}
+    with pytest.raises(InvalidObjectError) as caught:
+        parse_app(app(podMetadata={"labels": labels}))
+    found = [each.removeprefix("spec.podMetadata.labels: ") for each in caught.value.problems]
+    assert [each.partition(":")[0].partition(",")[0][:24] for each in found] == [
+        "has a key that is not of",
+        "has a value that no labe",
+        "has a key that decco wri",
+        "has a key that controlle",
+        "has a key of a service m",
+    ]
 
 
 def test_only_the_first_problems_are_reported() -> None:
