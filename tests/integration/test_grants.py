@@ -176,29 +176,53 @@ def _domain(spec: Obj) -> dict[str, Any]:
     return {"domain" if key == "domainName" else key: value for key, value in spec.items()}
 
 
+HOLD = "test.example/hold"
+
+
 @full
-def test_a_name_outlives_its_space_as_long_as_the_namespace_exists(
+def test_a_held_configmap_does_not_keep_the_names_of_a_space_that_is_gone(
     control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
 ) -> None:
     with controller(control_plane, tmp_path):
         older, holder = older_and_holder(cluster, "held", "held.shop.test")
-        configmap = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "held", "namespace": holder, "finalizers": ["test.example/hold"]},
-        }
-        cluster.create(configmap)
+        meta = {"name": "held", "namespace": holder, "finalizers": [HOLD]}
+        cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
         set_hostnames(cluster, older, "held.shop.test")
         eventually(lambda: reason(cluster, older) == "HostnameConflict", SOON)
         cluster.delete(f"{APIS}/spaces/{holder}")
         eventually(lambda: cluster.space(holder) is None, SOON)
+        eventually(lambda: "held.shop.test" in listeners(cluster, older), SOON, "the name is free")
+        namespace = cluster.get(f"/api/v1/namespaces/{holder}") or {}
+        assert namespace["metadata"]["annotations"][ANNOTATION] == ""
+        cluster.patch(f"/api/v1/namespaces/{holder}/configmaps/held", {"metadata": {"finalizers": None}})
+
+
+def test_a_held_route_keeps_the_names_of_a_space_that_is_gone_until_a_transfer(
+    control_plane: ControlPlane, cluster: Cluster, tmp_path: Path
+) -> None:
+    with controller(control_plane, tmp_path):
+        older, holder = older_and_holder(cluster, "left", "left.shop.test")
+        meta = {"name": "held", "namespace": holder, "finalizers": [HOLD]}
+        backend = {"service": {"name": "s", "port": {"number": 80}}}
+        paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
+        ingress = {"rules": [{"host": "left.shop.test", "http": {"paths": paths}}]}
+        path = f"/apis/networking.k8s.io/v1/namespaces/{holder}/ingresses"
+        cluster.cp.create(path, {"metadata": meta, "spec": ingress})
+        set_hostnames(cluster, older, "left.shop.test")
+        eventually(lambda: reason(cluster, older) == "HostnameConflict", SOON)
+        cluster.delete(f"{APIS}/spaces/{holder}")
+        eventually(lambda: cluster.space(holder) is None, SOON)
+        eventually(lambda: HOLD in str(cluster.space_condition(older, "RoutesReady")), SOON)
         end = time.monotonic() + QUIET
         while time.monotonic() < end:
-            assert "held.shop.test" not in listeners(cluster, older)
+            assert "left.shop.test" not in listeners(cluster, older)
             time.sleep(0.05)
-        path = f"/api/v1/namespaces/{holder}/configmaps/held"
-        cluster.patch(path, {"metadata": {"finalizers": None}})
-        eventually(lambda: "held.shop.test" in listeners(cluster, older), SOON, "the namespace is gone")
+        message = (cluster.space_condition(older, "RoutesReady") or {})["message"]
+        assert f"whose namespace {holder} is being deleted" in message
+        note = {"decco.platform9.com/transfer": f"left.shop.test={holder}"}
+        cluster.patch(f"{APIS}/spaces/{older}", {"metadata": {"annotations": note}})
+        eventually(lambda: "left.shop.test" in listeners(cluster, older), SOON, "the transfer")
+        cluster.patch(f"{path}/held", {"metadata": {"finalizers": None}})
 
 
 def test_a_transfer_moves_a_name_from_the_holder_to_the_space_that_asks_for_it(

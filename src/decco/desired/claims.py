@@ -4,9 +4,10 @@ A Space claims its FQDN with everything below it, each of its ``hostnames`` exac
 exactly or as a wildcard of one label. Two claims overlap if some name is in both. A claim is granted if no grant of
 another Space overlaps it and no older Space waits for an overlapping claim that is free (the receiver of a transfer
 counts as the oldest); from then on neither age nor name of a Space matters. A grant ends when its Space no longer
-claims and no longer serves the name, when Space and namespace are both gone, or by a transfer. A transfer takes effect
-once. Otherwise an old annotation could take a name back, and two Spaces that list each other would transfer it in a
-loop.
+claims and no longer serves the name, when Space and namespace are both gone, or by a transfer. Of a Space that is gone
+it also ends while finalizers hold the namespace, if nothing there can serve the name (``departed.py``). A transfer takes
+effect once. Otherwise an old annotation could take a name back, and two Spaces that list each other would transfer it
+in a loop.
 
 The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
 controller may write, with a copy in the Space's status. A grant that is not recorded yet has no effect, except that no
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from decco.desired.grants import Claim, Grant, Record, Transfers
+from decco.desired.grants import Claim, Grant, Record, Transfers, overlap
 from decco.desired.model import Claims, SpaceFacts
 from decco.frozen import frozen
 from decco.hostnames import canonical, in_zone
@@ -230,10 +231,15 @@ class GrantIndex:
         return self._transferred.get(space, {})
 
     def claims_of(self, space: str) -> SpaceClaims:
-        """What the Space has, and to whom it lost the rest. Empty for a Space that is not known."""
+        """What the Space has, and to whom it lost the rest. Of a Space that is gone, only the grants that are being
+        transferred, as lost: it is reconciled when that changes.
+        """
         claimed = self._claimed.get(space)
         if claimed is None:
-            return SpaceClaims()
+            moving = {
+                claim: self._receiver(space, claim) for claim, each in self._of(space).items() if not each.released
+            }
+            return SpaceClaims(lost={claim: receiver for claim, receiver in moving.items() if receiver is not None})
         granted, pending, lost = set(), set(), {}
         for claim in sorted(claimed.claims):
             grant = self._of(space).get(claim)
@@ -252,6 +258,11 @@ class GrantIndex:
             if claim in self._of(space) and self._blocker(space, claim) is None:
                 return space
         return None
+
+    def rivals(self, space: str) -> frozenset[str]:
+        """The other Spaces that claim a name of a grant of this one."""
+        overlapping = (each for claim in self._of(space) for each in self._overlapping(claim))
+        return frozenset(other for theirs, other in overlapping if other != space and self._claims_name(other, theirs))
 
     def recorded(self, space: str) -> Mapping[Claim, Grant]:
         """Those of ``grants`` that are recorded."""
@@ -377,19 +388,6 @@ class GrantIndex:
                 if claim[0] == ".":
                     pending += each.children.values()
         yield from sorted(each for each in found if overlap(claim, each[0]))
-
-
-def overlap(one: Claim, other: Claim) -> bool:
-    """Whether some name is in both."""
-    for a, b in ((one, other), (other, one)):
-        root = b.lstrip("*.")
-        if a[0] == "." and (root == a[1:] or root.endswith(a)):
-            return True
-        if a[:2] == "*." and b[0] != "." and b.partition(".")[2] == a[2:]:
-            return True
-        if a[:2] == "*." and b[0] == "." and root.partition(".")[2] == a[2:]:
-            return True
-    return one == other
 
 
 @lru_cache(maxsize=65_536)

@@ -66,6 +66,19 @@ def _has(claim: Claim, name: str) -> bool:
     return name == claim
 
 
+def overlap(one: Claim, other: Claim) -> bool:
+    """Whether some name is in both."""
+    for a, b in ((one, other), (other, one)):
+        root = b.lstrip("*.")
+        if a[0] == "." and (root == a[1:] or root.endswith(a)):
+            return True
+        if a[:2] == "*." and b[0] != "." and b.partition(".")[2] == a[2:]:
+            return True
+        if a[:2] == "*." and b[0] == "." and root.partition(".")[2] == a[2:]:
+            return True
+    return one == other
+
+
 def record_text(grants: Mapping[Claim, Grant]) -> str:
     """Grants as the annotation of a namespace has them: "<claim>@<time>/<generation>", separated by commas. Policies
     read the claims from it.

@@ -283,6 +283,8 @@ class SpaceInputs:
     """The Apps without the policies of the mesh that they need."""
     place: Placed | None = None
     """What this cluster does for the Space; None without placement."""
+    departed: Mapping[str, str] = field(default_factory=dict)
+    """Space that is gone or going and has a name that this one claims -> what is left of it, and what to do."""
     issued: frozenset[str] = frozenset()
     """The Certificates that are needed now, of ``space.issued``."""
     issuing: Mapping[str, Problem] = field(default_factory=dict)

@@ -325,7 +325,8 @@ def _routes(inputs: SpaceInputs, outcomes: Outcomes, live: SpaceLive) -> Problem
     lost = [
         Problem(
             reasons.HOSTNAME_CONFLICT,
-            f"{name}, or a name above or below it, is granted to Space {owner}: give it up in one of the two"
+            f"{name}, or a name above or below it, is granted to Space {owner}"
+            + inputs.departed.get(owner, ": give it up in one of the two")
             + (_TRANSFERRED if name in inputs.transferred else ""),
         )
         for name, owner in sorted(inputs.claims.lost.items())

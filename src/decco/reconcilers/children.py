@@ -44,6 +44,9 @@ log = get_logger(__name__)
 Outcomes = dict[tuple[str, str], Problem | None]
 """(kind, name) of a child -> why it is not as desired, or None."""
 
+Reduce = Callable[[Resource, Obj], Obj | None]
+"""The object without what must not stay in effect; None if there is nothing to take out."""
+
 POD_KINDS = (*WORKLOADS, CONFIGMAPS)
 """What runs, and what it reads."""
 
@@ -168,13 +171,15 @@ class ChildWriter:
             written.retryable_errors.append(error)
         written.left += self._applier.pruner.left_over(owner_uid, labelled.space, keep, labelled)
 
-    async def withdraw(self, terminating: Iterable[tuple[Resource, Entry]], written: Written) -> None:
+    async def withdraw(
+        self, terminating: Iterable[tuple[Resource, Entry]], written: Written, reduce: Reduce = withdrawn
+    ) -> None:
         """Takes the host names out of objects that are no longer desired and that finalizers hold in deletion."""
         for resource, entry in terminating:
             if not (entry.deleting and entry.written and "deletionTimestamp" in entry.obj()["metadata"]):
                 continue
             try:
-                if await self._applier.pruner.withdraw(resource, entry, withdrawn):
+                if await self._applier.pruner.withdraw(resource, entry, reduce):
                     written.writes += 1
                     log.info("host names withdrawn from a held object", kind=resource.kind, key=str(entry.key))
             except DriftConflict as error:

@@ -12,6 +12,7 @@ from decco.api.formats import DNS_NAME
 from decco.api.types import SpaceSpec
 from decco.desired import reasons
 from decco.desired.closing import closed_listeners, closed_namespace, closed_route, lost_claims, lost_names, serves
+from decco.desired.departed import with_record
 from decco.desired.grants import Claim, record_text, status_grants
 from decco.desired.http_names import published_names
 from decco.desired.issued import issuing_problem
@@ -29,6 +30,7 @@ from decco.log import get_logger
 from decco.objects import (
     ANNOTATION_FQDN,
     CERTIFICATES,
+    FINALIZER_DNS,
     GATEWAYS,
     LABEL_PROJECT,
     LIMIT_RANGES,
@@ -45,6 +47,7 @@ from decco.objects import (
     labels_of,
 )
 from decco.reconcilers.children import Written
+from decco.reconcilers.departed import departed, serves_nothing
 from decco.reconcilers.edge import addresses_for, gateway_controller, gateway_policies, space_live
 from decco.reconcilers.facts import is_paused
 from decco.reconcilers.mesh import space_mesh
@@ -90,7 +93,7 @@ class SpaceReconciler(Reconciler):
             if entry is None:
                 self.secrets.copies.forget(key.name)
                 self.dependencies.causes.forget(key.name)
-            return self._gone(key) if entry is None else await self._release(entry)
+            return await (self._gone(key) if entry is None else self._release(entry))
         obj = entry.obj()
         facts = entry.facts
         if is_paused(obj):
@@ -157,24 +160,47 @@ class SpaceReconciler(Reconciler):
             else:
                 remove.add((resource, key))
         await self.close(entry, children, remove)
-        _, served = self._give_up(space, lost & index.leaving(space.name))
+        _, served = self._give_up(space.name, lost & index.leaving(space.name))
         record = closed_namespace(namespace.obj(), space, record_text(index.grants(space.name)))
         await self.close(entry, [record] if record is not None else [], set())
         return requeue_action(served, seconds)
 
-    def _gone(self, key: Key) -> Action:
+    async def _gone(self, key: Key) -> Action:
         """A namespace that has lost its owner reference outlives its Space. decco does not delete it without proof."""
         entry = self.caches.children[NAMESPACES].get(key)
-        if entry is not None and entry.labelled_owner is not None and not entry.deleting:
+        if entry is not None and entry.deleting:
+            return await self._free(entry)
+        if entry is not None and entry.labelled_owner is not None:
             self.dependencies.reporter.left_over(NAMESPACES, entry.obj(), [(NAMESPACES, entry)])
         return Action()
+
+    async def _free(self, namespace: Entry) -> Action:
+        """Ends grants of a Space that is gone or going, whose namespace somebody's finalizer may hold for ever: those
+        that are being transferred, and all if the Space is gone and nothing that is left can serve a name.
+        """
+        index, name = self.caches.claims, namespace.key.name
+        ending = index.leaving(name)
+        if not serves_nothing(self.caches, namespace):
+            ending &= index.claims_of(name).lost.keys()
+        _, served = self._give_up(name, ending)
+        written = Written()
+        record = record_text(index.grants(name))
+        await self.writer.withdraw([(NAMESPACES, namespace)], written, lambda _, live: with_record(live, record))
+        if written.retryable_errors:
+            raise written.retryable_errors[0]
+        return requeue_action(served, written.requeue_after)
 
     async def _release(self, entry: Entry) -> Action:
         """Withdraws the records before anything is deleted: first those of the Apps, in the Apps' own reconciles."""
         space = entry.facts
         names = (space.fqdn, *published_names(space)) if isinstance(space, SpaceFacts) else ()
         apps = self.caches.apps.in_namespace(entry.key.name)
-        return await self.withdraw(entry, entry.obj(), names, wait_for=apps)
+        action = await self.withdraw(entry, entry.obj(), names, wait_for=apps)
+        namespace = self.caches.children[NAMESPACES].get(entry.key)
+        recorded = FINALIZER_DNS in (entry.obj()["metadata"].get("finalizers") or ())
+        if recorded or namespace is None or not namespace.deleting or namespace.owner_uid != entry.uid:
+            return action
+        return await self._free(namespace)  # of a deletion in the foreground
 
     async def _make(self, entry: Entry, space: SpaceFacts, obj: Obj) -> Action:
         now, claims = self.now(), self.caches.claims
@@ -202,6 +228,7 @@ class SpaceReconciler(Reconciler):
             mesh_record=mesh.record,
             mesh_waits=mesh.waits,
             place=space_place(self.caches, space),
+            departed=departed(self.caches, claims.claims_of(space.name).lost.values()),
         )
         written = await self.writer.write([namespace_child(inputs)])
         # The namespace exists now, its record makes grants effective, and decco may read the Secrets in it.
@@ -243,7 +270,7 @@ class SpaceReconciler(Reconciler):
                 await self.secrets.copies.follow_deletions(space)
         # A copy that was written just now exists now, and the status contains what exists.
         views = await self._views(space, copying)
-        given_up, served = self._give_up(space, claims.leaving(space.name))
+        given_up, served = self._give_up(space.name, claims.leaving(space.name))
         inputs = replace(inputs, secrets=views, hostnames=status_grants(claims.recorded(space.name)))
         addresses = addresses_for(self.caches, space)
         live = space_live(self.caches, space)
@@ -329,23 +356,23 @@ class SpaceReconciler(Reconciler):
             return {name: SecretView(name, SecretState.PENDING) for name in names}
         return await self.secrets.views(space, names)
 
-    def _give_up(self, space: SpaceFacts, leaving: Collection[Claim]) -> tuple[list[Claim], float | None]:
+    def _give_up(self, space: str, leaving: Collection[Claim]) -> tuple[list[Claim], float | None]:
         """Ends the grants of these claims that are no longer served: which, and the seconds until the others are
         checked again.
         """
         given_up = [claim for claim in leaving if not self._serves(space, claim)]
-        self.caches.claims.release(space.name, given_up)
+        self.caches.claims.release(space, given_up)
         return given_up, SERVED_SECONDS if len(given_up) < len(leaving) else None
 
-    def _serves(self, space: SpaceFacts, claim: Claim) -> bool:
+    def _serves(self, space: str, claim: Claim) -> bool:
         """Whether a listener or route in the Space's namespace contains the name."""
-        claims = self.caches.claims.claims_of(space.name)
+        claims = self.caches.claims.claims_of(space)
         kept = (claims.granted | claims.pending) - {claim}
         return any(
             serves(entry.json(), [claim], kept)
             for resource in self.caches.routing_kinds
             if (store := self.caches.children.get(resource)) is not None
-            for entry in store.in_namespace(space.name)
+            for entry in store.in_namespace(space)
         )
 
     def _restored(self, name: str, now: datetime) -> str:

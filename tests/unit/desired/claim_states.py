@@ -16,8 +16,8 @@ from itertools import combinations
 from sys import intern
 from typing import Any
 
-from decco.desired.claims import Claimed, GrantIndex, overlap
-from decco.desired.grants import Claim, Record
+from decco.desired.claims import Claimed, GrantIndex
+from decco.desired.grants import Claim, Record, overlap
 from tests.unit.desired.claim_model import (
     GONE,
     Scope,
@@ -199,6 +199,8 @@ class Explorer:
             yield event, changed, index
         if state[number].age is not None:
             yield from self._reconcile(state, number, self._copy(base, state))
+        elif state[number].record is not None:
+            yield from self._free(state, number, base)
 
     def _events(self, state: State, number: int) -> Iterator[tuple[str, Fields]]:
         name, space = self.names[number], state[number]
@@ -294,6 +296,22 @@ class Explorer:
             yield f"{event}, 3 of 4", changed, mine
             changed |= record()
             yield f"{event}, 4 of 4", changed, mine
+
+    def _free(self, state: State, number: int, base: GrantIndex) -> Iterator[tuple[str, Fields, GrantIndex]]:
+        """Grants end although finalizers hold the namespace of a Space that is gone: those that are being transferred,
+        or all. Cut off after each step: the routes are withdrawn, release, record.
+        """
+        name = self.names[number]
+        for which in ("moving", "all"):
+            mine = self._copy(base, state)
+            yield f"{which} names of {name} freed, 1 of 3", {"served": ()}, mine
+            moving = mine.claims_of(name).lost.keys()
+            mine.release(name, mine.leaving(name) & moving if which == "moving" else mine.leaving(name))
+            yield f"{which} names of {name} freed, 2 of 3", {"served": ()}, mine
+            record = Record(dict(mine.grants(name)), mine.transferred(name))
+            mine.record(name, record)
+            changed = {"record": records(mine, name), "transferred": moved(mine, name), "served": ()}
+            yield f"{which} names of {name} freed, 3 of 3", changed, mine
 
     def _restarted(self, packed: Packed, situation: int) -> Packed:
         """A new process; what the index knows of a Space comes from this Space alone."""

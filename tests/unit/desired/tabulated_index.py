@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from decco.desired.claims import GrantIndex, overlap
-from decco.desired.grants import Claim
+from decco.desired.claims import GrantIndex
+from decco.desired.grants import Claim, overlap
 
 
 def table(claims: Sequence[Claim]) -> dict[Claim, list[Claim]]:

@@ -88,6 +88,13 @@ def transfers_again(index: GrantIndex, space: str, claim: Claim) -> str | None:
     return None
 
 
+def forgets_what_it_released(index: GrantIndex, space: str, claims: Iterable[Claim]) -> None:
+    """Free at once, before the namespace ceases to record it."""
+    kept = {claim: grant for claim, grant in index._of(space).items() if claim not in set(claims)}
+    index._grants[space] = kept
+    index._index(space, frozenset(claims))
+
+
 MUTANTS: dict[Callable[..., Any], str] = {
     older_wins: "_blocker",
     nobody_is_before: "_blocker",
@@ -96,6 +103,7 @@ MUTANTS: dict[Callable[..., Any], str] = {
     forgets_with_the_namespace: "record",
     releases_what_is_served: "release",
     transfers_again: "_gives_up",
+    forgets_what_it_released: "release",
 }
 
 

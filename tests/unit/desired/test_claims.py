@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from decco.desired.claims import Claimed, ClaimOrder, GrantIndex, overlap
-from decco.desired.grants import Grant, Record
+from decco.desired.claims import Claimed, ClaimOrder, GrantIndex
+from decco.desired.grants import Grant, Record, overlap
 from tests.sample import seeds
 
 OVERLAPPING = [

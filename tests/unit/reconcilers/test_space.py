@@ -15,6 +15,11 @@ from tests.unit.reconcilers.harness import Harness
 from tests.unit.reconcilers.test_issuing import VIEW, Server
 from tests.unit.reconcilers.world import app, owned, space
 
+CLEAR = (
+    "NamespaceDeletionDiscoveryFailure",
+    "NamespaceDeletionGroupVersionParsingFailure",
+    "NamespaceDeletionContentFailure",
+)
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:30Z", "finalizers": [FINALIZER_DNS]}
 
 
@@ -123,3 +128,49 @@ async def test_without_permission_for_its_secrets_a_space_waits_for_it(monkeypat
     action = await harness.space()
     assert action.requeue_after is not None
     assert action.requeue_after > 1
+
+
+SINCE = "2026-01-01T00:00:00Z/1"
+
+
+def departed(*left: str) -> Obj:
+    """The namespace of a Space that is gone, held in deletion by a finalizer of what is left in it."""
+    message = "Some resources are remaining: " + ", ".join(f"{each} has 1 resource instances" for each in left)
+    conditions = [{"type": kind, "status": "False"} for kind in CLEAR]
+    conditions.append({"type": "NamespaceContentRemaining", "status": "True", "message": message})
+    annotations = {
+        "decco.platform9.com/fqdn": "acme.example.net",
+        "decco.platform9.com/hostnames": f".acme.example.net@{SINCE},shop.example.net@{SINCE}",
+        "decco.platform9.com/hash": "0",
+    }
+    gone = namespace_of(space(uid="former"), status={"phase": "Terminating", "conditions": conditions})
+    gone["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:30Z", "annotations": annotations}
+    return gone
+
+
+@pytest.mark.parametrize("left", ["configmaps.", "ingresses.networking.k8s.io"])
+async def test_a_held_namespace_keeps_the_names_of_a_space_that_is_gone_only_if_they_may_be_served(left: str) -> None:
+    harness = Harness(departed(left), space("b", hostnames=["shop.example.net"]))
+    assert harness.caches.claims.claims_of("b").lost == {"shop.example.net": "acme"}
+    await harness.space()
+    inert = left == "configmaps."
+    assert harness.written == (["change Namespace acme"] if inert else [])
+    assert harness.caches.claims.claims_of("b").lost == ({} if inert else {"shop.example.net": "acme"})
+    harness.client.writes.clear()
+    await harness.space()
+    assert harness.written == []
+    await harness.space("b")
+    said = str(harness.reported.status["conditions"])
+    assert ("whose namespace acme is being deleted" in said) is not inert
+
+
+async def test_a_transfer_takes_a_name_from_a_space_that_is_gone() -> None:
+    meta = {"annotations": {"decco.platform9.com/transfer": "shop.example.net=acme"}}
+    taker = space("b", hostnames=["shop.example.net"], meta=meta)
+    harness = Harness(departed("ingresses.networking.k8s.io"), taker)
+    await harness.space()
+    assert harness.written == ["change Namespace acme"]
+    assert harness.caches.claims.claims_of("b").lost == {}
+    kept = harness.caches.children[NAMESPACES].get(Key("", "acme"))
+    assert kept is not None
+    assert kept.facts.grants.keys() == {".acme.example.net"}

@@ -24,6 +24,9 @@ def child_changed(caches: Caches, change: Change) -> Iterator[Request]:
         elif (owner := caches.owners.get(entry.owner_uid)) is not None:
             if (owner.namespace or owner.name) == (entry.key.namespace or entry.key.name):
                 yield Request(owner, priority)  # elsewhere it is not the owner's: see Store.owned_by
+        elif change.new is not None and change.new.deleting and not change.new.key.namespace:
+            # The namespace of a Space that is gone: its grants may end.
+            yield Request(entry.key, priority)
         elif change.new is None:
             yield from _waiting_claimants(caches, entry)
     if change.new is not None and change.new.deleting and change.new.key.namespace:

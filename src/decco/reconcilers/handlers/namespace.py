@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from decco.desired.model import EgressPhase
 from decco.desired.names import SPACE_OBJECT
+from decco.desired.ownership import holders_of
 from decco.kube.entry import Entry
 from decco.kube.store import Change
 from decco.objects import Key
@@ -40,11 +41,20 @@ def _phase(policy: Entry | None) -> EgressPhase:
     return policy.facts if policy is not None and isinstance(policy.facts, EgressPhase) else EgressPhase.UNLIMITED
 
 
+def _holders(namespace: Entry | None) -> tuple[str, ...] | None:
+    """None if it is not in deletion."""
+    return holders_of(namespace.obj()) if namespace is not None and namespace.deleting else None
+
+
 def grants_changed(caches: Caches, change: Change) -> Iterator[Request]:
     """The record of grants: nothing is written for a name before its grant is recorded, and a name is free when it is
     no longer recorded.
     """
     old, new = change.old, change.new
+    if new is not None and new.deleting and _holders(old) != _holders(new):
+        # They claim what it keeps, and say by what it is held.
+        for other in caches.claims.rivals(new.key.name):
+            yield Request(Key("", other))
     if old is not None and new is not None and (old.uid, old.facts) == (new.uid, new.facts):
         return
     name = change.entry.key.name

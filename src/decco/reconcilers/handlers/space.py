@@ -39,6 +39,9 @@ def space_changed(caches: Caches, change: Change) -> Iterator[Request]:
     if old != new:
         for other in _claim(caches, old, new) - {name}:
             yield from space_and_apps(caches, other)
+    if change.new is None:
+        for other in caches.claims.rivals(name):  # they say what is left of it
+            yield Request(Key("", other))
     yield from apps_of(caches, name)
     for key in caches.index.callers_of_space(name):
         yield Request(key)
