@@ -5,9 +5,9 @@ exactly or as a wildcard of one label. Two claims overlap if some name is in bot
 another Space overlaps it and no older Space waits for an overlapping claim that is free (the receiver of a transfer
 counts as the oldest); from then on neither age nor name of a Space matters. A grant ends when its Space no longer
 claims and no longer serves the name, when Space and namespace are both gone, or by a transfer. Of a Space that is gone
-it also ends while finalizers hold the namespace, if nothing there can serve the name (``departed.py``). A transfer takes
-effect once. Otherwise an old annotation could take a name back, and two Spaces that list each other would transfer it
-in a loop.
+it also ends while finalizers hold the namespace, if nothing there can serve the name (``departed.py``). A transfer
+takes effect once. Otherwise an old annotation could take a name back, and two Spaces that list each other would
+transfer it in a loop.
 
 The record of the grants is the annotation ``decco.platform9.com/hostnames`` of the Space's namespace, which only the
 controller may write, with a copy in the Space's status. A grant that is not recorded yet has no effect, except that no

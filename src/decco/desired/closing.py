@@ -14,10 +14,10 @@ from functools import lru_cache
 
 from decco.desired import names
 from decco.desired.claims import GrantIndex
-from decco.desired.grants import Claim
+from decco.desired.grants import Claim, covers
 from decco.desired.model import Child, SpaceFacts
 from decco.desired.network import peers_of
-from decco.hostnames import canonical, in_zone
+from decco.hostnames import canonical
 from decco.objects import (
     ANNOTATION_HOSTNAMES,
     HTTP_ROUTES,
@@ -46,13 +46,7 @@ def lost_names(index: GrantIndex, space: SpaceFacts, published: Iterable[str]) -
     """Those of an object's names that its Space does not have."""
     claims, lost = index.claims_of(space.name), lost_claims(index, space)
     own = (claims.granted | claims.pending | index.grants(space.name).keys()) - lost
-    return frozenset(name for name in map(canonical, published) if not any(_covers(claim, name) for claim in own))
-
-
-def _covers(claim: Claim, name: str) -> bool:
-    if claim[0] == ".":
-        return in_zone(name, claim[1:])
-    return name == claim or (claim.startswith("*.") and name.partition(".")[2] == claim[2:])
+    return frozenset(name for name in map(canonical, published) if not any(covers(claim, name) for claim in own))
 
 
 _NO_NAME_OF_AN_OBJECT = "".join(
@@ -67,7 +61,7 @@ def serves(text: bytes, claims: Iterable[Claim], kept: Collection[Claim] = ()) -
     ``kept``.
     """
     return any(
-        not any(_covers(other, found.decode()) for other in kept)
+        not any(covers(other, found.decode()) for other in kept)
         for claim in claims
         for found in _pattern(claim).findall(text)
     )

@@ -57,13 +57,14 @@ def restored_names(names: Iterable[str], grants: Mapping[Claim, Grant], restored
     grants, which only decco, and who may label namespaces, can have written.
     """
     former = [claim for claim, grant in grants.items() if grant.since < restored]
-    return frozenset(name for name in names if any(_has(claim, canonical(name)) for claim in former))
+    return frozenset(name for name in names if any(covers(claim, canonical(name)) for claim in former))
 
 
-def _has(claim: Claim, name: str) -> bool:
+def covers(claim: Claim, name: str) -> bool:
+    """Whether a canonical name is in a claim; a wildcard as a name is in the claim that is this wildcard."""
     if claim.startswith("."):
         return in_zone(name, claim[1:])
-    return name == claim
+    return name == claim or (claim.startswith("*.") and name.partition(".")[2] == claim[2:])
 
 
 def overlap(one: Claim, other: Claim) -> bool:
