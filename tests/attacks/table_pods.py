@@ -133,6 +133,8 @@ def scales() -> Iterator[Attempt]:
     for who, expect in (
         (p.TENANT_A, OK),
         (p.WIDE_TENANT, OK),
+        (p.KUBE_EDIT, OK),
+        (p.KUBE_ADMIN, OK),
         (p.VIEWER, RBAC),
         (p.TENANT_B, RBAC),
         (p.OPERATOR_A, RBAC),
