@@ -41,11 +41,13 @@ _GENERIC: Final = (
 _CONNECTED_TO: Final = "amazon android app apple aws azure cloud dev goog google gle microsoft ms page xyz youtube zip"
 """Newer generic domains with endpoints of clouds, registries and hosting services (run.app, pkg.dev, on.aws)."""
 _LOCAL: Final = (
-    "alt cluster corp default home in-addr internal intranet invalid ip6 isatap kubernetes lan local localdomain "
-    "localhost onion openshift pod private svc wpad workgroup"
+    "alt cluster clusterset consul corp default home in-addr internal intranet invalid ip6 isatap kubernetes lan local "
+    "localdomain localhost mesh nomad onion openshift pod private svc wpad workgroup"
 )
 """Words of cluster DNS and of reverse lookups, special-use names (RFC 6761, RFC 9476), what private networks use as a
-top-level domain, and names by which programs find their configuration."""
+top-level domain (also Consul, Kuma, Nomad and the API of multi-cluster Services), and names by
+which programs find their configuration. With a search path, service.consul is first asked for as
+service.consul.svc.cluster.local, which a headless Service of a Space consul answers."""
 
 _LISTS: Final = (_COUNTRIES, _COUNTRIES_IN_OTHER_SCRIPTS, _GENERIC, _CONNECTED_TO, _LOCAL)
 RESERVED: Final = tuple(sorted({name for each in _LISTS for name in each.split()}))
