@@ -21,6 +21,8 @@ def owner(name: str, uid: str) -> Obj:
     }
 
 
+LOST = {"external-dns.alpha.kubernetes.io/hostname": "bank.victim.test"}
+"""An annotation from before the policies, or from before the Space lost the name."""
 SECRETS_ROLE = "decco-controller-secrets"
 
 
@@ -193,6 +195,7 @@ def owned() -> list[tuple[str, Obj]]:
             meta: Obj = {
                 "name": name,
                 **({"finalizers": ["a.example/b"]} if name == "old" and plural == "ingresses" else {}),
+                **({"annotations": LOST} if name == "old" and plural == "services" else {}),
             }
             made.append((f"{api}/namespaces/evil1/{plural}", {**head, "metadata": meta, "spec": spec}))
     return made

@@ -98,6 +98,10 @@ HOST_KEYS = (
     f"{TRAEFIK}/router.tls.domains.0.main",
     f"{TRAEFIK}/router.tls.domains.12.sans",
     "domainName",
+    "load-balancer.hetzner.cloud/hostname",
+    "service.beta.kubernetes.io/do-loadbalancer-hostname",
+    "kube-vip.io/loadbalancerHostname",
+    "tailscale.com/hostname",
 )
 BAD_KEYS = (
     f"{NGINX}/server-snippet",
@@ -137,6 +141,28 @@ BAD_KEYS = (
     "ingress.cilium.io/host-listener-port",
     "ingress.cilium.io/secure-node-port",
     "io.cilium.ingress/service-type",
+    "nginx.org/listen-ports",
+    "nginx.org/listen-ports-ssl",
+    f"{HAPROXY}/agent-check-addr",
+    f"{HAPROXY}/agent-check-send",
+    f"{HAPROXY}/health-check-addr",
+    f"{HAPROXY}/health-check-port",
+    "loadbalancer.openstack.org/load-balancer-id",
+    "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-id",
+    "kubernetes.digitalocean.com/load-balancer-id",
+    "kubernetes.io/elb.id",
+    "service.kubernetes.io/tke-existed-lbid",
+    "service.beta.kubernetes.io/azure-pip-name",
+    "service.beta.kubernetes.io/azure-pip-prefix-id",
+    "service.beta.kubernetes.io/azure-dns-label-name",
+    "service.beta.kubernetes.io/azure-load-balancer-ipv4",
+    "service.beta.kubernetes.io/aws-load-balancer-private-ipv4-addresses",
+    "service.beta.kubernetes.io/aws-load-balancer-eip-allocations",
+    "service.beta.kubernetes.io/scw-loadbalancer-id",
+    "service.beta.kubernetes.io/linode-loadbalancer-nodebalancer-id",
+    "service.beta.kubernetes.io/linode-loadbalancer-reserved-ipv4",
+    "oci.oraclecloud.com/reserved-ips",
+    "example.com/loadBalancerIP",
 )
 COPYING = (
     "reflector.v1.k8s.emberstack.com/reflection-auto-enabled",
@@ -161,6 +187,14 @@ HONEST: tuple[tuple[str, str], ...] = (
     (f"{NGINX}/auth-secret", "evil1/s"),
     (f"{NGINX}/cors-allow-origin", "https://*.example.com"),
     (f"{HAPROXY}/rewrite-target", "/"),
+    (f"{HAPROXY}/timeout-server", "50s"),
+    (f"{HAPROXY}/balance-algorithm", "leastconn"),
+    (f"{HAPROXY}/health-check-interval", "5s"),
+    ("service.beta.kubernetes.io/aws-load-balancer-type", "external"),
+    ("service.beta.kubernetes.io/azure-load-balancer-internal", "true"),
+    ("service.beta.kubernetes.io/do-loadbalancer-protocol", "http"),
+    ("kubernetes.io/elb.class", "union"),
+    ("loadbalancer.openstack.org/proxy-protocol", "true"),
     (f"{TRAEFIK}/router.entrypoints", "websecure"),
     (MULTUS, "own, evil1/other@eth1"),
     (f"{TRAEFIK}/router.middlewares", "evil1-strip@kubernetescrd,evil1-auth@kubernetescrd"),
@@ -191,6 +225,8 @@ VALUES: tuple[tuple[str, str], ...] = (
     (f"{HAPROXY}/rewrite-target", "/x\n  use-server y"),
     (f"{TRAEFIK}/router.priority", "`1`"),
     ("ingress.kubernetes.io/app-root", "/x;"),
+    (f"{HAPROXY}/balance-algorithm", "roundrobin http-request deny"),
+    (f"{HAPROXY}/timeout-queue", "1s http-request deny"),
 )
 
 
@@ -243,6 +279,14 @@ def annotations() -> Iterator[Attempt]:
     yield from edit(
         "labels an old Service", p.KUBE_EDIT, OK, path(SERVICES, name="old"), {"metadata": {"labels": {"a": "b"}}}
     )
+    old = path(SERVICES, name="old")
+    yield from edit("annotates an old Service", p.KUBE_EDIT, OK, old, {"metadata": {"annotations": {"team": "a"}}})
+    lost = {"metadata": {"annotations": {f"{EXTERNAL_DNS}/hostname": f"{BANK},a.{BANK}"}}}
+    yield from edit("changes the lost name of an old Service", p.KUBE_EDIT, "DECCO-0662", old, lost)
+    moved = {"metadata": {"annotations": {f"{EXTERNAL_DNS}/internal-hostname": BANK}}}
+    yield from edit("moves the lost name of an old Service", p.KUBE_EDIT, "DECCO-0662", old, moved)
+    plugged = {"metadata": {"annotations": {"cni.example.com/ip": "10.0.0.1"}}}
+    yield from edit("notes an address", p.OWNER, OK, f"{old}/status", plugged, ways=("merge", "put"))
     for who in (p.TENANT_A, p.KUBE_EDIT):
         noted = app("n", "evil1", podMetadata={"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}})
         yield from create("publishes another's name by pods", who, "DECCO-0662", apps("evil1"), noted)
@@ -253,11 +297,11 @@ def annotations() -> Iterator[Attempt]:
         yield from one("publishes another's name", who, OK, SERVICES, exempt)
     [copied] = [obj for resource, obj in bearers({f"{EXTERNAL_DNS}/hostname": BANK}) if resource == "replicasets.apps"]
     yield from one("copies an old template", p.DEPLOYMENTS, OK, "replicasets.apps", copied)
-    many = {f"example.com/k{i}": "v" * 40 for i in range(3000)}
+    many = {f"example.com/k{i}": "v" * 40 for i in range(4000)}
     large = merged(ingress(OWN), {"metadata": {"annotations": many}})
-    yield from one("has 3,000 annotations", p.KUBE_EDIT, OK, INGRESSES, large)
+    yield from one("has 4,000 annotations", p.KUBE_EDIT, OK, INGRESSES, large)
     large = merged(large, {"metadata": {"annotations": {f"{EXTERNAL_DNS}/hostname": BANK}}})
-    yield from one("has 3,001 annotations", p.KUBE_EDIT, "DECCO-0662", INGRESSES, large)
+    yield from one("has 4,001 annotations", p.KUBE_EDIT, "DECCO-0662", INGRESSES, large)
 
 
 def copies() -> Iterator[Attempt]:

@@ -156,6 +156,17 @@ def references() -> Iterator[Attempt]:
         yield from one(f"serves {name}", p.OWNER, "DECCO-0658", resource, there)
     there = routed(services=[{"name": "s", "port": 1, "serversTransport": "bank-t@kubernetescrd"}])
     yield from one("uses another's transport", p.OWNER, "DECCO-0658", resource, there)
+    for transport, expect in (("t", OK), ("bank-t@kubernetescrd", "DECCO-0658")):
+        sent: Obj = {"name": "s", "port": 1, "serversTransport": transport}
+        specs: tuple[tuple[str, str, Obj], ...] = (
+            ("weighted", other, {"weighted": {"services": [sent]}}),
+            ("highest", other, {"highestRandomWeight": {"services": [sent]}}),
+            ("mirrors", other, {"mirroring": {"name": "m", "mirrors": [sent]}}),
+            ("mirrored", other, {"mirroring": sent}),
+            ("errors", chain, {"errors": {"service": sent}}),
+        )
+        for what, kind, spec in specs:
+            yield from one(f"uses transport {transport}, {what}", p.OWNER, expect, kind, made(kind, spec))
     there = routed(middlewares=[{"name": "bank-m@kubernetescrd"}])
     yield from one("uses another's middleware", p.OWNER, "DECCO-0658", resource, there)
     for host, expect in (("s", OK), ("s.evil1.svc.cluster.local", OK), ("db.bank.svc.cluster.local", "DECCO-0658")):
@@ -167,9 +178,38 @@ def references() -> Iterator[Attempt]:
         )
         for what, part in parts:
             yield from one(f"sends {what} to {host}", p.OWNER, expect, VIRTUAL, made(VIRTUAL, {"hosts": [OWN], **part}))
+    theirs = [{"destination": {"host": f"{name}.bank.svc.cluster.local"}} for name in ("db", "cache")]
+    split: Obj = {"hosts": [OWN], "http": [{"route": theirs}]}
+    yield from one("sends http to two Services of bank", p.OWNER, "DECCO-0658", VIRTUAL, made(VIRTUAL, split))
     yield from one(
         "refers to bank as exempt", p.EXEMPT, OK, resource, routed(middlewares=[{"name": "m", "namespace": "bank"}])
     )
+
+
+def credentials() -> Iterator[Attempt]:
+    """A DestinationRule counts for all proxies that connect to its host, the edge among them."""
+    resource = "destinationrules.networking.istio.io"
+    cases: tuple[tuple[Obj, str], ...] = (
+        ({"mode": "SIMPLE"}, OK),
+        ({"mode": "ISTIO_MUTUAL"}, OK),
+        ({"mode": "SIMPLE", "sni": OWN, "caCertificates": "system"}, OK),
+        ({"mode": "MUTUAL", "credentialName": "edge-key"}, "DECCO-0658"),
+        ({"mode": "MUTUAL", "clientCertificate": "/etc/a", "privateKey": "/etc/b"}, "DECCO-0658"),
+        ({"mode": "SIMPLE", "caCertificates": "/var/run/secrets/token"}, "DECCO-0658"),
+    )
+    for tls, expect in cases:
+        policy: Obj = {"tls": tls}
+        ports: Obj = {"portLevelSettings": [{"port": {"number": 443}, **policy}]}
+        for what, spec in (
+            ("", {"trafficPolicy": policy}),
+            (" at a port", {"trafficPolicy": ports}),
+            (" of a subset", {"subsets": [{"name": "v1", "trafficPolicy": policy}]}),
+            (" at a port of a subset", {"subsets": [{"name": "v1", "trafficPolicy": ports}]}),
+        ):
+            shown = " ".join(f"{key} {value}" for key, value in tls.items())
+            yield from one(
+                f"connects with {shown}{what}", p.OWNER, expect, resource, made(resource, {"host": OWN, **spec})
+            )
 
 
 BACKENDS: tuple[tuple[str, Obj, str], ...] = (
@@ -307,7 +347,7 @@ def injections() -> Iterator[Attempt]:
     )
 
 
-ROUTE_ATTEMPTS = flat(ports_and_addresses(), identities(), references(), backends(), injections())
+ROUTE_ATTEMPTS = flat(ports_and_addresses(), identities(), references(), credentials(), backends(), injections())
 
 CLOSED = (
     "ingressrouteudps.traefik.io",
