@@ -66,9 +66,9 @@ def spaces(count: int, names: Names | None) -> Iterator[Obj]:
         }
 
 
-def apps(space: str, count: int, names: Names | None) -> Iterator[Obj]:
-    """Small web services behind a path, as most are."""
-    for number in range(count):
+def apps(space: str, count: int, names: Names | None = None, first: int = 0) -> Iterator[Obj]:
+    """Small web services behind a path, as most are; their numbers begin with ``first``."""
+    for number in range(first, first + count):
         name = names.app if names else f"app-{number:03d}"
         yield {
             "apiVersion": "decco.platform9.com/v1beta2",
@@ -89,6 +89,11 @@ def apps(space: str, count: int, names: Names | None) -> Iterator[Obj]:
                 "httpUrlPath": f"/{name}",
             },
         }
+
+
+def posted(app: Obj) -> Write:
+    """The request that creates this App."""
+    return Write("POST", f"{APIS}/namespaces/{app['metadata']['namespace']}/apps", orjson.dumps(app))
 
 
 class Load:
@@ -123,12 +128,23 @@ class Load:
             names = [space["metadata"]["name"] for space in self.spaces]
             self.apps = await _send_all(
                 http,
-                [
-                    Write("POST", f"{APIS}/namespaces/{name}/apps", orjson.dumps(app))
-                    for name in names
-                    for app in apps(name, self.per_space, self._names)
-                ],
+                [posted(app) for name in names for app in apps(name, self.per_space, self._names)],
             )
+
+    def add_apps(self, count: int) -> None:
+        """Stores so many more Apps, as many in each Space."""
+        each = count // self.space_count
+
+        async def add() -> list[Obj]:
+            async with session(self.cp) as http:
+                return await _send_all(http, [posted(app) for app in self._further(each)])
+
+        self.apps += asyncio.run(add())
+        self.per_space += each
+
+    def _further(self, each: int) -> Iterator[Obj]:
+        for space in self.spaces:
+            yield from apps(space["metadata"]["name"], each, first=self.per_space)
 
 
 def wait_until_quiet(cp: ControlPlane, seconds: float = QUIET_SECONDS) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -23,6 +24,11 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    """The least of the values that at least this share of them does not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
 def rotated(names: Sequence[str], turn: int) -> list[str]:
     """The order of contenders in this round."""
     first = turn % len(names)
@@ -40,14 +46,22 @@ def known(file: Path = FILE) -> dict[str, Any]:
     return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
-def record(name: str, ratio: float, goal: float, figures: Mapping[str, Any], file: Path = FILE) -> None:
-    """Replaces the entry of the benchmark; the others stay."""
+def record(
+    name: str, ratio: float, goal: float, figures: Mapping[str, Any], file: Path = FILE, *, limits: bool = True
+) -> bool:
+    """Replaces the entry of the benchmark; the others stay. Returns whether the goal was met.
+
+    ``limits``: whether what the benchmark demands beside the ratio is true.
+    """
+    met = ratio <= goal and limits
     entries = known(file)
     entries[name] = {
         "ratio": round(ratio, 3),
         "goal": goal,
+        "met": met,
         "on": datetime.now(UTC).date().isoformat(),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
         **figures,
     }
     file.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
+    return met

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contenders import decco, environment
+from bench.contenders import Contender, decco, environment
 from bench.load import MANAGER_FLAGS, Load, wait_until_quiet
 from testbed.controlplane import ControlPlane
 
@@ -39,41 +39,61 @@ class Settled:
 
 
 @contextmanager
-def settled(spaces: int, apps: int) -> Iterator[Settled]:
-    with (
-        ControlPlane(manager_flags=MANAGER_FLAGS) as cp,
-        tempfile.TemporaryDirectory() as folder,
-        (Path(folder) / "log").open("w+b") as log,
-    ):
+def stored(spaces: int, apps: int) -> Iterator[Load]:
+    """A control plane with a load, on which nothing runs yet; its requests are audited."""
+    with ControlPlane(manager_flags=MANAGER_FLAGS) as cp:
         cp.install_gateway_api()
         cp.install_decco_crds()
         load = Load(cp, spaces, apps)
         load.seed()
-        contender = decco(IN_FLIGHT)
-        command = contender.command(cp.controller_kubeconfig, Path(), IN_FLIGHT)
+        yield load
+
+
+@contextmanager
+def running(
+    cp: ControlPlane, contender: Contender | None = None, recipe: Path = Path()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts a contender, decco if none is given, and kills it with the block.
+
+    Raises RuntimeError if it ended before.
+    """
+    contender = contender or decco(IN_FLIGHT)
+    with tempfile.TemporaryFile() as log:
+        command = contender.command(cp.controller_kubeconfig, recipe, IN_FLIGHT)
         process = subprocess.Popen(command, env=environment(contender), stdout=log, stderr=log, start_new_session=True)
         cp.processes.end_with_us(process)
         try:
-            _wait_until_reported(cp, process, spaces + apps)
-            wait_until_quiet(cp, QUIET_SECONDS)
-            yield Settled(cp, load, process.pid)
+            yield process
             if process.poll() is not None:
                 log.seek(0)
-                raise RuntimeError(f"decco ended: {log.read()[-2000:].decode(errors='replace')}")
+                said = log.read()[-2000:].decode(errors="replace")
+                raise RuntimeError(f"{contender.name} ended with {process.poll()}: {said}")
         finally:
             process.kill()
             process.wait()
 
 
-def _wait_until_reported(cp: ControlPlane, process: subprocess.Popen[bytes], objects: int) -> None:
-    """Returns when as many statuses were written."""
+def wait_until_settled(cp: ControlPlane, process: subprocess.Popen[bytes], objects: int) -> None:
+    """Returns when as many statuses were written since the API server started, and nothing more is."""
     deadline = time.monotonic() + LIMIT_SECONDS
 
     def reported() -> int:
         ours = (("spaces", "status"), ("apps", "status"))
-        return sum(count for key, count in cp.write_counts().items() if (key.resource, key.subresource) in ours)
+        return sum(
+            count
+            for key, count in cp.write_counts().items()
+            if (key.resource, key.subresource) in ours and key.code.startswith("2")
+        )
 
     while reported() < objects:
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"decco did not settle {objects} objects; it ended with {process.poll()}")
+            raise RuntimeError(f"{objects} objects were not settled; the program ended with {process.poll()}")
         time.sleep(0.5)
+    wait_until_quiet(cp, QUIET_SECONDS)
+
+
+@contextmanager
+def settled(spaces: int, apps: int) -> Iterator[Settled]:
+    with stored(spaces, apps) as load, running(load.cp) as process:
+        wait_until_settled(load.cp, process, spaces + apps)
+        yield Settled(load.cp, load, process.pid)

@@ -1,0 +1,64 @@
+"""Edits of Apps, and the time until each is in its Deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from bench.load import APIS
+
+Obj = dict[str, Any]
+DEPLOYMENTS = "/apis/apps/v1/deployments"
+IMAGE = "/spec/pod/containers/0/image"
+LIMIT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Seconds since the request was sent: until its answer was read, and until a watch showed the first child with it,
+    the Deployment.
+    """
+
+    answered: float
+    written: float
+
+
+@dataclass
+class Editor:
+    """Edits images; ``on_event`` receives the Deployments' events from an observer."""
+
+    http: aiohttp.ClientSession
+    number: int = 0
+    _waiting: dict[tuple[str, str, str], asyncio.Future[float]] = field(default_factory=dict)
+
+    def on_event(self, collection: str, type_: str, obj: Obj, when: float) -> None:
+        if collection != DEPLOYMENTS or type_ == "DELETED":
+            return
+        meta = obj["metadata"]
+        for container in obj["spec"]["template"]["spec"]["containers"]:
+            future = self._waiting.pop((meta["namespace"], meta["name"], container["image"]), None)
+            if future is not None and not future.done():
+                future.set_result(when)
+
+    async def edit(self, space: str, app: str) -> Edit:
+        """Sends one edit and waits until it is in the Deployment. Raises TimeoutError."""
+        self.number += 1
+        image = f"registry.example/app:edit-{self.number}"
+        future = self._waiting[(space, app, image)] = asyncio.get_running_loop().create_future()
+        started = time.monotonic()
+        await self.send(space, app, image)
+        answered = time.monotonic()
+        return Edit(answered - started, await asyncio.wait_for(future, LIMIT_SECONDS) - started)
+
+    async def send(self, space: str, app: str, image: str) -> None:
+        patch = [{"op": "replace", "path": IMAGE, "value": image}]
+        headers = {"Content-Type": "application/json-patch+json"}
+        url = f"{APIS}/namespaces/{space}/apps/{app}"
+        async with self.http.patch(url, json=patch, headers=headers) as answer:
+            if answer.status != 200:
+                raise RuntimeError(f"the edit of {app} was refused: {answer.status} {await answer.text()}")
+            await answer.read()
