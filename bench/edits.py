@@ -14,6 +14,7 @@ from bench.load import APIS
 Obj = dict[str, Any]
 DEPLOYMENTS = "/apis/apps/v1/deployments"
 IMAGE = "/spec/pod/containers/0/image"
+EDITED = "registry.example/app:edit-"
 LIMIT_SECONDS = 120.0
 
 
@@ -29,26 +30,32 @@ class Edit:
 
 @dataclass
 class Editor:
-    """Edits images; ``on_event`` receives the Deployments' events from an observer."""
+    """Edits images, which are numbered; ``on_event`` receives the Deployments' events from an observer.
+
+    An edit that is overtaken by a later one of the same App, so that both become one write, has ended with that.
+    """
 
     http: aiohttp.ClientSession
     number: int = 0
-    _waiting: dict[tuple[str, str, str], asyncio.Future[float]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, str], dict[int, asyncio.Future[float]]] = field(default_factory=dict)
 
     def on_event(self, collection: str, type_: str, obj: Obj, when: float) -> None:
         if collection != DEPLOYMENTS or type_ == "DELETED":
             return
         meta = obj["metadata"]
         for container in obj["spec"]["template"]["spec"]["containers"]:
-            future = self._waiting.pop((meta["namespace"], meta["name"], container["image"]), None)
-            if future is not None and not future.done():
-                future.set_result(when)
+            _, _, number = container["image"].partition(EDITED)
+            waiting = self._waiting.get((meta["namespace"], meta["name"]), {})
+            for each in [each for each in waiting if number and each <= int(number)]:
+                future = waiting.pop(each)
+                if not future.done():
+                    future.set_result(when)
 
     async def edit(self, space: str, app: str) -> Edit:
         """Sends one edit and waits until it is in the Deployment. Raises TimeoutError."""
         self.number += 1
-        image = f"registry.example/app:edit-{self.number}"
-        future = self._waiting[(space, app, image)] = asyncio.get_running_loop().create_future()
+        image = f"{EDITED}{self.number}"
+        future = self._waiting.setdefault((space, app), {})[self.number] = asyncio.get_running_loop().create_future()
         started = time.monotonic()
         await self.send(space, app, image)
         answered = time.monotonic()

@@ -28,10 +28,17 @@ class TokenBucket:
         """Whether the bucket is full for certain."""
         return now - self.filled >= self.burst * self.seconds
 
-    def take(self, now: float) -> bool:
+    def seconds_to_token(self, now: float) -> float:
+        """Seconds until ``take`` succeeds, 0 if it does now."""
+        return max(0.0, 1.0 - self._fill(now)) * self.seconds
+
+    def _fill(self, now: float) -> float:
         self.tokens = min(self.burst, self.tokens + (now - self.filled) / self.seconds)
         self.filled = now
-        if self.tokens < 1.0:
+        return self.tokens
+
+    def take(self, now: float) -> bool:
+        if self._fill(now) < 1.0:
             return False
         self.tokens -= 1.0
         return True
@@ -44,6 +51,10 @@ class TokenBuckets(BoundedMap[K, TokenBucket]):
         super().__init__(max_entries)
         self._burst = burst
         self._seconds = seconds
+
+    def seconds_to_token(self, key: K, now: float) -> float:
+        budget = self.get(key)
+        return budget.seconds_to_token(now) if budget is not None else 0.0
 
     def take(self, key: K, now: float) -> bool:
         budget = self[key] = self.get(key) or TokenBucket(self._burst, self._seconds, now)

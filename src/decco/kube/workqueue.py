@@ -2,12 +2,13 @@
 
 client-go's workqueue in asyncio (https://github.com/kubernetes/client-go, util/workqueue): a key is queued once however
 often it is added; a key that is being worked on and is added again is queued again when it is done, never worked on
-twice at once. It adds three things. Keys have a priority, so that a person's edit overtakes the 2,000 objects of the
+twice at once. It adds a few things. Keys have a priority, so that a person's edit overtakes the 2,000 objects of the
 initial list; every eighth key is the least urgent one, so that low priorities do not starve. Within a priority the
 groups (one per Space) are served round-robin, so that a Space with many Apps does not delay others; a group that is
 edited without pause loses its priority, and neither one group nor a few of them occupy all workers (a slow webhook,
-large objects): the last ones are kept for groups that have none. Keys that fail together (a webhook or the API server
-is down) recover together: the first success shortens the pauses of the others.
+large objects): the last ones are kept for groups that have none. A key that is added without pause is processed at a
+steady pace, so that many edits become few writes. Keys that fail together (a webhook or the API server is down) recover
+together: the first success shortens the pauses of the others.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ RETRIES_PER_SECOND = 20.0
 """Retries of failing keys, once they are so many that ``retry_max_while_few_fail`` no longer holds."""
 RETRY_SPREAD_SECONDS = 20.0
 """Spread of the retries after one key has succeeded again."""
+CLOCK_SECONDS = 0.001
+"""Added to a pause, because a timer may be early by the resolution of its clock."""
 _RETRY_ALL_EVERY = 60.0
 _FAILURES_OF_AN_OUTAGE = 3
 
@@ -88,6 +91,7 @@ class WorkQueue(Generic[K]):
         max_per_group: int | None = None,
         shared: int | None = None,
         urgent_budget: tuple[int, float] | None = None,
+        key_budget: tuple[int, float] | None = None,
         observer: Observer | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -96,7 +100,8 @@ class WorkQueue(Generic[K]):
         ``max_per_group`` keys of one group are processed at once. While ``shared`` keys are processed, only groups of
         which none is get another worker: without that, few groups with slow keys let a new key of another one wait for
         the end of theirs. ``urgent_budget`` (so many at once, then one more every so many seconds) are queued with a
-        priority before LIST; None: no limit.
+        priority before LIST. A key is processed ``key_budget`` times at once, then once every so many seconds. None: no
+        limit.
         """
         self.name = name
         self._group = group
@@ -105,6 +110,9 @@ class WorkQueue(Generic[K]):
         self._urgent: TokenBuckets[tuple[str, Priority]] | None = (
             TokenBuckets(*urgent_budget) if urgent_budget else None
         )
+        self._pace: TokenBuckets[K] | None = TokenBuckets(*key_budget) if key_budget else None
+        self._paced: dict[K, Priority] = {}
+        """Keys that wait for their next token, with the priority that they have then."""
         self._busy: Counter[str] = Counter()
         """Keys of each group that are processed now."""
         self._retry_max_while_few_fail = retry_max if retry_max_while_few_fail is None else retry_max_while_few_fail
@@ -156,6 +164,10 @@ class WorkQueue(Generic[K]):
         queued = self._queued.get(key)
         if queued is not None and queued.priority <= priority:
             return
+        if queued is None and (pause := self._seconds_to_token(key)):
+            self._paced[key] = min(priority, self._paced.get(key, priority))
+            self.add_after(key, pause, priority)
+            return
         if not self._may_be_urgent(self._group(key), priority):
             priority = Priority.LIST
             if queued is not None:
@@ -174,6 +186,13 @@ class WorkQueue(Generic[K]):
         if self._urgent is None or priority is Priority.LIST:
             return True
         return self._urgent.take((group, priority), asyncio.get_running_loop().time())
+
+    def _seconds_to_token(self, key: K) -> float:
+        """Seconds until the key may be processed again, 0 if it may now."""
+        if self._pace is None:
+            return 0.0
+        seconds = self._pace.seconds_to_token(key, asyncio.get_running_loop().time())
+        return seconds + CLOCK_SECONDS if seconds else 0.0
 
     def add_after(self, key: K, seconds: float, priority: Priority = Priority.CHANGE) -> None:
         """Queues the key after ``seconds``; of several such requests the earliest counts."""
@@ -274,6 +293,7 @@ class WorkQueue(Generic[K]):
         for handle in self._later.values():
             handle.cancel()
         self._later.clear()
+        self._paced.clear()
         self._queued.clear()
         self._again.clear()
         self._failures.clear()
@@ -289,7 +309,7 @@ class WorkQueue(Generic[K]):
 
     def _due(self, key: K, priority: Priority) -> None:
         self._later.pop(key, None)
-        self.add(key, priority)
+        self.add(key, min(priority, self._paced.pop(key, priority)))
 
     def _pop(self) -> K | None:
         least_urgent = self._served % _SHARE_OF_LEAST_URGENT == _SHARE_OF_LEAST_URGENT - 1
@@ -320,6 +340,9 @@ class WorkQueue(Generic[K]):
         self._served += 1
         self._processing[entry.key] = now
         self._busy[group] += 1
+        if self._pace is not None:
+            self._pace.take(entry.key, now)
+            self._paced.pop(entry.key, None)
         pending = self._later.pop(entry.key, None)
         if pending is not None:
             pending.cancel()

@@ -15,7 +15,7 @@ from decco.kube.bounded_map import BoundedMap
 from decco.kube.client import Client
 from decco.kube.controller import Postponed
 from decco.kube.entry import Entry
-from decco.kube.errors import ApiError, Invalid, KubeError, NotFound, ServerError
+from decco.kube.errors import ApiError, Conflict, Invalid, KubeError, NotFound, ServerError
 from decco.kube.events import EventType, Recorder
 from decco.kube.identity import is_there
 from decco.kube.store import Store
@@ -61,13 +61,17 @@ class Reporter:
     async def report(self, store: Store, entry: Entry, obj: Obj, status: Obj) -> bool:
         """Writes ``status`` if it differs from what ``obj`` carries; returns whether it did.
 
-        Raises Conflict if the object changed meanwhile: its new version starts another reconcile anyway. A status that
-        the API server refuses while the object is as it is (it violates newer rules, or exceeds the storage's limit) is
-        reported as Events and in the log.
+        Raises Conflict if the object changed meanwhile, without a request if the cache shows it: its new version starts
+        another reconcile anyway. A status that the API server refuses while the object is as it is (it violates newer
+        rules, or exceeds the storage's limit) is reported as Events and in the log.
         """
         before = status_of(obj)
         if before == status:
             return False
+        known = store.get(entry.key)
+        if known is not None and known.uid == entry.uid and known.version > entry.version:
+            # Where an object is edited without pause, every second write would be one that the API server refuses.
+            raise Conflict(409, "Conflict", "the cache has a newer version of the object")
         self._take_status_token(entry)
         resource, meta = store.resource, {"name": entry.key.name, "uid": entry.uid}
         if entry.key.namespace:

@@ -297,3 +297,15 @@ async def test_the_status_writes_of_one_space_wait_in_turn_and_others_do_not() -
     now += postponed.value.seconds
     assert await write("noisy")
     assert len(server.bodies) == STATUS_BURST + 2
+
+
+async def test_a_status_of_an_object_that_has_changed_meanwhile_is_not_sent() -> None:
+    """The API server would refuse it: half of all writes, where an App is edited without pause."""
+    server, caches = Server(), make_caches()
+    entry = caches.apps.put(copy.deepcopy(WEB), own=False)
+    meta = {**WEB["metadata"], "resourceVersion": str(next(VERSIONS))}
+    fresh = caches.apps.put({**copy.deepcopy(WEB), "metadata": meta}, own=False)
+    with pytest.raises(Conflict):
+        await Reporter(server, Events()).report(caches.apps, entry, WEB, status(Ready="True"))
+    assert server.bodies == []
+    assert await Reporter(server, Events()).report(caches.apps, fresh, WEB, status(Ready="True"))
