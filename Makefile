@@ -221,9 +221,8 @@ docs: $(DOCS_VENV)/.complete ## the documentation as a site in build/site, which
 up: $(VENV)/.complete assets ## a control plane for manual tests, until Ctrl-C
 	@$(BIN)/python -m testbed up
 
-bench: $(VENV)/.complete $(BENCH_VENV)/.complete assets ## one benchmark: make bench NAME=cold
-	@test -n "$(NAME)" || { echo "NAME is missing: make bench NAME=<$$(cd bench && grep -l '^def main' *.py | sed 's/\.py$$//; /^page$$/d' | paste -sd'|')>"; exit 2; }
-	@$(BIN)/python -m bench.$(NAME) $(ARGS)
+bench: $(VENV)/.complete $(BENCH_VENV)/.complete assets ## all benchmarks without pods, in order (hours at full size), or one: make bench NAME=cold
+	@$(BIN)/python -m bench$(if $(NAME),.$(NAME)) $(ARGS)
 
 format: $(VENV)/.complete ## format, and apply automatic fixes
 	@$(BIN)/ruff format --quiet .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,9 @@ Obj = dict[str, Any]
 DEPLOYMENTS = "/apis/apps/v1/deployments"
 IMAGE = "/spec/pod/containers/0/image"
 EDITED = "registry.example/app:edit-"
-LIMIT_SECONDS = 120.0
+LIMIT_SECONDS = 60.0
+_NUMBERS = itertools.count(1)
+"""Of all editors of the program: an edit that repeats the image that an App has would be none."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,6 @@ class Editor:
     """
 
     http: aiohttp.ClientSession
-    number: int = 0
     _waiting: dict[tuple[str, str], dict[int, asyncio.Future[float]]] = field(default_factory=dict)
 
     def on_event(self, collection: str, type_: str, obj: Obj, when: float) -> None:
@@ -52,14 +54,20 @@ class Editor:
                     future.set_result(when)
 
     async def edit(self, space: str, app: str) -> Edit:
-        """Sends one edit and waits until it is in the Deployment. Raises TimeoutError."""
-        self.number += 1
-        image = f"{EDITED}{self.number}"
-        future = self._waiting.setdefault((space, app), {})[self.number] = asyncio.get_running_loop().create_future()
+        """Sends one edit and waits until it is in the Deployment. Raises RuntimeError."""
+        number = next(_NUMBERS)
+        image = f"{EDITED}{number}"
+        future = self._waiting.setdefault((space, app), {})[number] = asyncio.get_running_loop().create_future()
         started = time.monotonic()
         await self.send(space, app, image)
         answered = time.monotonic()
-        return Edit(answered - started, await asyncio.wait_for(future, LIMIT_SECONDS) - started)
+        try:
+            written = await asyncio.wait_for(future, LIMIT_SECONDS)
+        except TimeoutError as error:
+            raise RuntimeError(
+                f"{image} of {space}/{app} is not in its Deployment, {LIMIT_SECONDS:.0f} s later"
+            ) from error
+        return Edit(answered - started, written - started)
 
     async def send(self, space: str, app: str, image: str) -> None:
         patch = [{"op": "replace", "path": IMAGE, "value": image}]

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from math import inf
 
 from bench import results
+from bench.contenders import decco
 from bench.edits import DEPLOYMENTS, Edit, Editor
 from bench.load import MANAGED, Load, Obj, session, wait_until_quiet
 from bench.observer import every, following
-from bench.settled import QUIET_SECONDS, running, stored, wait_until_settled
+from bench.settled import IN_FLIGHT, QUIET_SECONDS, running, stored, wait_until_settled
 from testbed.progress import say
 
 GOAL = 2.00
@@ -81,7 +82,7 @@ def round_of(given: argparse.Namespace) -> dict[str, list[Edit]]:
         load.add_apps(given.apps)
         flood = Flood(given.apps // given.spaces * given.spaces)
         found: dict[str, list[Edit]] = {}
-        with running(load.cp):
+        with running(load.cp, decco(given.in_flight)):
             found["flood"] = asyncio.run(edits(load, given.pause, flood, most=inf))
             wait_until_quiet(load.cp, QUIET_SECONDS)
             found["unloaded"] = asyncio.run(edits(load, given.pause, None, most=max(100, len(found["flood"]))))
@@ -93,6 +94,7 @@ def main() -> int:
     parser.add_argument("--spaces", type=int, default=int(os.environ.get("SPACES", "500")))
     parser.add_argument("--apps", type=int, default=int(os.environ.get("APPS", "10000")))
     parser.add_argument("--pause", type=float, default=float(os.environ.get("PAUSE", "0.1")), help="between two edits")
+    parser.add_argument("--in-flight", type=int, default=int(os.environ.get("IN_FLIGHT", str(IN_FLIGHT))))
     parser.add_argument("--repeats", type=int, default=int(os.environ.get("REPEATS", "5")))
     given = parser.parse_args()
     rounds, busy = [], []
@@ -112,11 +114,15 @@ def main() -> int:
     figures = {
         **{f"{phase}, p99, ms": each for phase, each in p99.items()},
         **{f"{phase}, p50, ms": spread(phase, 0.5, "written") for phase in p99},
-        **{f"{phase}, p99 of the edit's own request, ms": spread(phase, 0.99, "answered") for phase in p99},
+        **{
+            f"{phase}, {name} of the edit's own request, ms": spread(phase, share, "answered")
+            for phase in p99
+            for name, share in (("p99", 0.99), ("p50", 0.5))
+        },
         "edits in the flood": results.spread([len(found["flood"]) for found in rounds]),
         "load before": results.spread(busy),
     }
-    sizes = {"spaces": given.spaces, "apps": given.apps, "repeats": given.repeats}
+    sizes = {"spaces": given.spaces, "apps": given.apps, "in flight": given.in_flight, "repeats": given.repeats}
     met = results.record("flood", ratio, GOAL, {**sizes, "figures": figures}, limits=p99["flood"]["median"] <= MOST_MS)
     print(
         f"flood ratio={ratio:.2f} goal={GOAL:.2f} flood_ms={p99['flood']['median']:.0f} "

@@ -1,4 +1,4 @@
-"""Writes docs/performance.md from bench/results.json.
+"""Writes docs/performance.md and its pictures from bench/results.json.
 
 python -m bench.page            write the page
 python -m bench.page --check    exit status 1, and a line, if the page is stale
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from bench import plots
 from bench.results import known
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -34,7 +35,10 @@ make bench NAME=cold APPS=1000 SPACES=50 REPEATS=5
 make bench NAME=restart APPS=1000 SPACES=50
 make bench NAME=minimal
 make bench NAME=steady APPS=1000 SPACES=50 DURATION=600 TOUCHES=10000
+make bench SPACES=10 APPS=200 REPEATS=1
 ```
+
+The last one runs all, at these sizes.
 
 """
 EXPLAINED: Final = {
@@ -45,6 +49,20 @@ EXPLAINED: Final = {
     "steady": "Everything is settled, then labels of other clients change on Apps: CPU of a core, compared with 0.3 %.",
     "cpu": "CPU of the program in `cold`.",
     "memory": "Resident memory three seconds after `cold`.",
+    "flood": "Apps are edited while decco makes all others after its start: until the edit is in the Deployment, "
+    "compared with the same edits when nothing waits. Limit: 60 ms.",
+    "latency": "An App is posted: until all its children are visible, while idle and among writes that concern nobody. "
+    "The bare client follows Apps, and writes the children in two steps, the workload last.",
+    "linear": "`cold` with ten times the Apps: time and memory divided by ten times those of the smaller run; how long "
+    "the event loop was blocked. Limit: 100 ms.",
+    "rotation": "The certificate that all Spaces share is replaced: until the last copy has it, compared with prepared "
+    "PUTs. Limit: no stale copy.",
+    "neighbour": "A Space creates Apps without pause; another edits one each second, a third one reads: compared with "
+    "the time before. Limit: no answer 429.",
+    "coalesce": "One App gets another image 100 times a second for 10 s: all writes of decco, compared with one for "
+    "each 50 ms. Limit: the last state is there within 100 ms.",
+    "teardown": "All Spaces are deleted: until nothing is left, compared with Kubernetes alone, while decco does not "
+    "run.",
 }
 COLUMNS: Final = (
     ("seconds", "seconds"),
@@ -61,19 +79,33 @@ COLUMNS: Final = (
 
 def page(results: Mapping[str, Any]) -> str:
     """The whole page."""
-    return HEAD + "\n".join(line for name, entry in results.items() for line in _section(name, entry)).rstrip() + "\n"
+    return (
+        HEAD
+        + _overview(results)
+        + "\n".join(line for name, entry in results.items() for line in _section(name, entry)).rstrip()
+        + "\n"
+    )
+
+
+def _overview(results: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{name} {entry['ratio'] / entry['goal']:.2f}" for name, entry in results.items())
+    return f"![Ratio as a multiple of the goal: {words}](assets/performance/goals.svg)\n\n"
 
 
 def _section(name: str, entry: Mapping[str, Any]) -> Iterator[str]:
     machine = entry["machine"]
     sizes = ", ".join(f"{entry[key]} {key}" for key in ("spaces", "apps", "repeats") if key in entry)
+    sizes = sizes or "One run"
     yield f"## {name}\n"
     yield f"{EXPLAINED[name]}\n"
-    verdict = "met" if entry["ratio"] <= entry["goal"] else "not met"
+    verdict = "met" if entry.get("met", entry["ratio"] <= entry["goal"]) else "not met"
     yield f"Ratio **{entry['ratio']:.2f}**, goal at most {entry['goal']:.2f}: {verdict}. {sizes}."
     yield f"{entry['on']}, {machine['cores']} cores, Python {machine['python']}.\n"
     contenders = entry.get("contenders")
     if contenders:
+        for column, _ in plots.drawn(contenders):
+            file = f"assets/performance/{name}-{column.replace('_', '-')}.svg"
+            yield f"![{plots.alt(name, entry, column)}]({file})\n"
         shown = [(key, title) for key, title in COLUMNS if any(key in each for each in contenders.values())]
         yield f"| program | in flight | {' | '.join(title for _, title in shown)} |"
         yield f"|---|---|{'---|' * len(shown)}"
@@ -103,12 +135,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.page", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    text, path = page(known()), ROOT / PAGE
-    if not check:
-        path.write_text(text)
-    elif not path.exists() or path.read_text() != text:
-        print(f"{PAGE} is stale: run make generate")
+    results = known()
+    files = {PAGE: page(results), **plots.outputs(results)}
+    drawn = {str(each.relative_to(ROOT)) for each in (ROOT / plots.FOLDER).glob("*.svg")}
+    stale = drawn - files.keys()
+    for name, text in files.items():
+        path = ROOT / name
+        if path.exists() and path.read_text() == text:
+            continue
+        stale.add(name)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    if check and stale:
+        print(f"{', '.join(sorted(stale))}: stale: run make generate")
         return 1
+    for name in drawn - files.keys():
+        (ROOT / name).unlink(missing_ok=True)
     return 0
 
 

@@ -12,6 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+ORDER = (
+    "cold",
+    "cpu",
+    "memory",
+    "steady",
+    "minimal",
+    "flood",
+    "latency",
+    "restart",
+    "linear",
+    "rotation",
+    "neighbour",
+    "coalesce",
+    "teardown",
+    "dns",
+)
+"""The benchmarks without pods, as ``make bench`` runs and docs/performance.md shows them."""
 FILE = Path(__file__).with_name("results.json")
 
 
@@ -43,7 +60,12 @@ def line(name: str, ratio: float, goal: float, of: Mapping[str, Mapping[str, flo
 
 def known(file: Path = FILE) -> dict[str, Any]:
     """All entries so far."""
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    entries = json.loads(file.read_text()) if file.exists() else {}
+    return {name: entries[name] for name in sorted(entries, key=_place)}
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (ORDER.index(name), name) if name in ORDER else (len(ORDER), name)
 
 
 def record(

@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.contenders import Contender, decco, environment
 from bench.load import MANAGER_FLAGS, Load, wait_until_quiet
 from testbed.controlplane import ControlPlane
+from testbed.progress import say
 
 IN_FLIGHT = 32
 QUIET_SECONDS = 3.0
@@ -65,9 +66,11 @@ def running(
         try:
             yield process
             if process.poll() is not None:
-                log.seek(0)
-                said = log.read()[-2000:].decode(errors="replace")
-                raise RuntimeError(f"{contender.name} ended with {process.poll()}: {said}")
+                raise RuntimeError(f"{contender.name} ended with {process.poll()}")
+        except BaseException:
+            log.seek(0)
+            say(f"{contender.name}, status {process.poll()}, said: {log.read()[-2000:].decode(errors='replace')}")
+            raise
         finally:
             process.kill()
             process.wait()
