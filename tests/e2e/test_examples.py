@@ -148,7 +148,7 @@ def test_wordpress_and_its_database(world: World, example: Example, tmp_path: Pa
     password = {"metadata": {"name": "mysql", "namespace": "blog"}, "stringData": {"password": "of the test"}}
     page = 'echo "the blog of $WORDPRESS_DB_NAME" > /var/www/html/index.html; exec httpd -f -p 80 -h /var/www/html'
     script = "printf '#!/bin/sh\\necho database of %s\\ncat\\n' $MYSQL_USER > /tmp/answer; chmod +x /tmp/answer"
-    example.stand_in(["sh", "-c", f"{script}; exec nc -lk -p 3306 -e /tmp/answer"], ["sh", "-c", page])
+    example.stand_in(["sh", "-c", f"{script}; exec /bin/nc -lk -p 3306 -e /tmp/answer"], ["sh", "-c", page])
     try:
         example.apply(between=[*volumes, {"apiVersion": "v1", "kind": "Secret", **password}])
         for host in (f"blog.{DOMAIN}", "www.blog.test"):
