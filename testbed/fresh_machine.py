@@ -2,7 +2,7 @@
 
 A bare Debian by debootstrap, in which this commit is checked out: make, Python and Go are there, nothing else. Without
 root ``make test`` and ``make test-images`` must end at once with one command. As root ``make test-images`` must install
-what it needs, and skip no test for want of it.
+what it needs, and skip no test for want of it, and ``make demo`` must hold, without and with a node.
 
 The cache of programs and Go's modules are this machine's, so that nothing is built again. Needs root and Linux.
 """
@@ -94,6 +94,15 @@ def tests(machine: Machine, target: str, report: str) -> None:
         say(f"  {line}")
 
 
+def demo(machine: Machine, *variables: str) -> None:
+    """As root, README's first command creates and repairs what it says, and ends by itself."""
+    command = " ".join(["make demo ONCE=1", *variables])
+    with step(f"as root, {command}"):
+        status, said = machine.run(command)
+    if status != 0 or "All of it held" not in said:
+        raise NotSeen(f"{command} ended with status {status}:\n{said[-6000:]}")
+
+
 def main() -> int:
     """Exit status 1 if a promise was not kept, 2 if this machine cannot try."""
     with tempfile.TemporaryDirectory(prefix="decco-fresh-", ignore_cleanup_errors=True) as folder:
@@ -109,6 +118,8 @@ def main() -> int:
                 refuses(machine, each)
             tests(machine, "test-images", "images.xml")
             tests(machine, "unit", "unit.xml")
+            demo(machine)
+            demo(machine, "NODE=1")
         except NotSeen as error:
             say(f"testbed: {error}")
             return 1
