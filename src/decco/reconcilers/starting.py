@@ -20,7 +20,7 @@ from decco.settings import RoutingBackend
 def starting_endpoints(caches: Caches, app: Entry, inputs: AppInputs) -> frozenset[str]:
     """Their names; none where no probe asks for the answer, or one asks the App itself (``probePath``).
 
-    Jobs are left out: their pods are expected to come and go.
+    Jobs are left out: their pods are expected to come and go. In a simulation a new route is as it will be in the end.
     """
     spec, settings = inputs.spec, inputs.settings
     store = caches.children.get(HTTP_ROUTES)
@@ -32,7 +32,11 @@ def starting_endpoints(caches: Caches, app: Entry, inputs: AppInputs) -> frozens
     gateway = parent_gateway(settings.routing, inputs.space.name, inputs.gateway_controller)
     asked = (endpoint for endpoint in endpoints_of(inputs.name, spec) if endpoint.probe_path is None)
     routes = {each.name: _own(store.get(Key(app.key.namespace, each.name)), app) for each in asked}
-    candidates = {name: route for name, route in routes.items() if route is None or _may_start(route, gateway)}
+    candidates = {
+        name: route
+        for name, route in routes.items()
+        if (_may_start(route, gateway) if route is not None else not inputs.simulated)
+    }
     if not candidates:
         return frozenset()
     workload = _own(caches.children[kind].get(app.key), app) or {}

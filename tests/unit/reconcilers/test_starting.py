@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def route(answer: str, reported: str = "", of: int = 2) -> Obj:
 def found(live: Obj | None, status: dict[str, Any], replicas: int = 1, **changed: Any) -> frozenset[str]:
     """Of an App with one HTTP endpoint ``web`` with this route and this Deployment."""
     parts = {"endpoints": [{"name": "web", "port": 8080, "httpPath": "/"}], **changed.pop("spec", {})}
-    inputs = app(parts, routing=changed.pop("routing", None))
+    inputs = replace(app(parts, routing=changed.pop("routing", None)), simulated=changed.pop("simulated", False))
     obj = stored(APPS, inputs.name, inputs.namespace, uid=inputs.uid)
     caches = Caches(inputs.settings, KINDS, SERVED)
     caches.apps.put(obj, own=False)
@@ -70,6 +71,11 @@ def test_an_endpoint_starts_until_the_gateway_reports_its_pods(
     live: Obj | None, status: dict[str, Any], *, starts: bool
 ) -> None:
     assert found(live, status) == (frozenset({"web"}) if starts else frozenset())
+
+
+def test_what_is_rendered_is_how_it_will_be_in_the_end() -> None:
+    assert found(None, NONE_READY, simulated=True) == frozenset()
+    assert found(route(STARTING), NONE_READY, simulated=True) == frozenset({"web"})
 
 
 @pytest.mark.parametrize(
