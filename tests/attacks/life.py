@@ -415,8 +415,7 @@ class Life:
                 until(lambda path=path: self.cluster.get(path) is None, f"the end of {path}")
                 if path.endswith("/spaces/evil1"):
                     # While it is being deleted decco takes the grants out of it.
-                    namespace = "/api/v1/namespaces/evil1"
-                    until(lambda: self.cluster.get(namespace) is None, "the end of the namespace")
+                    until(lambda: self.cluster.get("/api/v1/namespaces/evil1") is None, "the end of the namespace")
 
     def _changed(self) -> None:
         """Other forms of workloads, and less of everything."""
