@@ -56,7 +56,7 @@ def events(cluster: Cluster, namespace: str, kind: str, name: str) -> list[tuple
         event
         for event in cluster.items(f"/apis/events.k8s.io/v1/namespaces/{where}/events")
         if event["reportingController"] == "decco-controller"
-        and (event["regarding"]["kind"], event["regarding"]["name"]) == (kind, name)
+        and (event["regarding"]["kind"], event["regarding"].get("name")) == (kind, name)
     ]
     found.sort(key=lambda event: str(event["eventTime"]))
     return [(event["type"], event["reason"], event["note"]) for event in found]

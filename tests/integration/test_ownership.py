@@ -335,7 +335,7 @@ class TestOrphaning:
 def space_event(cluster: Cluster, name: str, reason: str) -> str:
     """Events about cluster-scoped objects are in the namespace default."""
     events = cluster.items("/apis/events.k8s.io/v1/namespaces/default/events")
-    notes = (str(e["note"]) for e in events if e.get("reason") == reason and e["regarding"]["name"] == name)
+    notes = (str(e["note"]) for e in events if e.get("reason") == reason and e["regarding"].get("name") == name)
     return " ".join(notes)
 
 

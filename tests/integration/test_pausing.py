@@ -73,7 +73,7 @@ def test_nothing_is_written_while_paused(
         eventually(lambda: cluster.deployment(name, "new"), 5)
     events = cluster.items(f"/apis/events.k8s.io/v1/namespaces/{'default' if kind == 'space' else name}/events")
     event_reasons = {
-        each["reason"] for each in events if each["regarding"]["name"] == (name if kind == "space" else "web")
+        each["reason"] for each in events if each["regarding"].get("name") == (name if kind == "space" else "web")
     }
     assert {"Paused", "Resumed"} <= event_reasons
 

@@ -97,7 +97,9 @@ def test_a_space_runs_where_it_is_placed_and_moves_before_it_leaves(world: World
     for member in (east, west):
         member.decco.settle(quiet=3.0)
     for member, mark in zip((east, west), marks, strict=True):
-        assert [event for event in member.cluster.cp.audit("decco", since=mark) if event.writes] == []
+        # The control plane is that of other tests too, whose objects may be on their way out.
+        written = member.cluster.cp.audit("decco", since=mark, writes=True)
+        assert [event for event in written if name in (event.namespace, event.name)] == []
     assert "updat" not in world.server.log[log:], "settled clusters change nothing"
 
     # Off: both run it, as without the field.

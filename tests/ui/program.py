@@ -84,6 +84,8 @@ def serving(cp: ControlPlane, *words: str, kubeconfig: Path | None = None) -> It
     assert process.stderr is not None
     try:
         url = process.stdout.readline().decode().strip()
+        if not url:
+            process.wait(20)  # its output ended, so it ends
         assert url.startswith("http://127.0.0.1:"), (url, process.stderr.read() if process.poll() is not None else "")
         yield Ui(url, process)
     finally:
