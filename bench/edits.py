@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,7 @@ class Editor:
     """
 
     http: aiohttp.ClientSession
+    _order: defaultdict[tuple[str, str], asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _waiting: dict[tuple[str, str], dict[int, asyncio.Future[float]]] = field(default_factory=dict)
 
     def on_event(self, collection: str, type_: str, obj: Obj, when: float) -> None:
@@ -54,19 +56,22 @@ class Editor:
                     future.set_result(when)
 
     async def edit(self, space: str, app: str) -> Edit:
-        """Sends one edit and waits until it is in the Deployment. Raises RuntimeError."""
-        number = next(_NUMBERS)
-        image = f"{EDITED}{number}"
-        future = self._waiting.setdefault((space, app), {})[number] = asyncio.get_running_loop().create_future()
+        """Sends one edit and waits until it is in the Deployment. Raises RuntimeError.
+
+        Edits of one App are sent one after the other: of two requests at once the earlier edit could come last, and
+        undo the later one. The time in which an edit waits for the one before counts.
+        """
         started = time.monotonic()
-        await self.send(space, app, image)
+        async with self._order[space, app]:
+            number = next(_NUMBERS)
+            future = self._waiting.setdefault((space, app), {})[number] = asyncio.get_running_loop().create_future()
+            await self.send(space, app, f"{EDITED}{number}")
         answered = time.monotonic()
         try:
             written = await asyncio.wait_for(future, LIMIT_SECONDS)
         except TimeoutError as error:
-            raise RuntimeError(
-                f"{image} of {space}/{app} is not in its Deployment, {LIMIT_SECONDS:.0f} s later"
-            ) from error
+            message = f"edit {number} of {space}/{app} is not in its Deployment, {LIMIT_SECONDS:.0f} s later"
+            raise RuntimeError(message) from error
         return Edit(answered - started, written - started)
 
     async def send(self, space: str, app: str, image: str) -> None:
