@@ -64,7 +64,7 @@ def main() -> int:
                     blocked.append(longest["ms"])
                 say(
                     f"{given.apps * factor} Apps: {done.seconds:.1f} s, {done.settled_mb:.0f} MB, longest callback "
-                    f"{longest['ms']:.0f} ms CPU: {longest['what'][:160]}"
+                    f"{longest['ms']:.0f} ms CPU: {longest['what'][:300]}"
                 )
     caches = asyncio.run(measure(max(1, given.cached * 5 // 32), given.cached, given.secrets))
     seconds = {factor: results.spread([leg.seconds for leg in each]) for factor, each in legs.items()}

@@ -13,6 +13,7 @@ import asyncio
 import os
 import sys
 import time
+from collections import Counter
 from contextlib import nullcontext
 
 from bench import results
@@ -69,7 +70,14 @@ def leg(who: str, given: argparse.Namespace) -> tuple[float, float, int]:
             left = load.cp.request("GET", f"{NAMESPACES}?{MANAGED}").json()["items"]
             if left:
                 raise RuntimeError(f"{len(left)} namespaces are left")
-            return seconds, spent, len(load.cp.audit(since=mark, writes=True))
+            written = [
+                event
+                for event in load.cp.audit(since=mark, writes=True)
+                if event.stage == "ResponseComplete" and event.resource != "events"
+            ]
+            kinds = Counter(f"{each.verb} {each.resource} {each.subresource} {each.code}" for each in written)
+            say(f"{who}: writes {dict(kinds)}")
+            return seconds, spent, len(written)
 
 
 def main() -> int:

@@ -32,7 +32,8 @@ class Longest:
             original(handle)
             took = clock() - started
             if took > self.seconds:
-                self.seconds, self.what = took, repr(handle)
+                task = getattr(getattr(handle, "_callback", None), "__self__", None)
+                self.seconds, self.what = took, repr(task or handle)
 
         Handle._run = timed  # type: ignore[method-assign,assignment]  # noqa: SLF001
 
