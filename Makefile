@@ -13,7 +13,7 @@ RELEASE_VENV := .venv-release
 BENCH_VENV := .venv-bench
 REPORTS := build/tests
 ROUTING_TESTS := $(addprefix tests/e2e/test_,http.py tcp.py clients.py encrypted.py)
-GENERATORS := tools.generate testbed.chart tools.permissions bench.page bench.readme
+GENERATORS := tools.generate testbed.chart tools.permissions bench.page
 export PYTHONPATH := .
 # Compiled modules are kept: otherwise hundreds of processes of checks and tests would compile everything each time.
 unexport PYTHONDONTWRITEBYTECODE

@@ -1,7 +1,7 @@
-"""Writes docs/performance.md and its pictures from bench/results.json.
+"""Writes docs/performance.md with its pictures, and the figures of README.md, from bench/results.json.
 
-python -m bench.page            write the page
-python -m bench.page --check    exit status 1, and a line, if the page is stale
+python -m bench.page            write them
+python -m bench.page --check    exit status 1, and a line, if one is stale
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bench import plots
+from bench import plots, readme
 from bench.results import known
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -136,7 +136,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     results = known()
-    files = {PAGE: page(results), **plots.outputs(results)}
+    figures = readme.between((ROOT / readme.PAGE).read_text(), readme.figures(results))
+    files = {PAGE: page(results), readme.PAGE: figures, **plots.outputs(results)}
     drawn = {str(each.relative_to(ROOT)) for each in (ROOT / plots.FOLDER).glob("*.svg")}
     stale = drawn - files.keys()
     for name, text in files.items():

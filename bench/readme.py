@@ -1,22 +1,12 @@
-"""Writes the figures of README.md from bench/results.json, between two comments.
-
-python -m bench.readme            write them
-python -m bench.readme --check    exit status 1, and a line, if they are stale
-"""
+"""The figures of README.md, from bench/results.json, between two comments; ``bench.page`` writes them."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from bench.results import known
-
-ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = "README.md"
-START: Final = "<!-- figures: python -m bench.readme -->\n"
+START: Final = "<!-- figures: python -m bench.page -->\n"
 END: Final = "<!-- end of figures -->\n"
 SHOWN: Final = ("decco", "raw", "controller-runtime", "kopf")
 TITLES: Final = {"raw": "bare client"}
@@ -57,22 +47,3 @@ def between(text: str, block: str) -> str:
     head, rest = text.split(START)
     _, tail = rest.split(END)
     return f"{head}{START}\n{block.strip()}\n\n{END}{tail}"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench.readme", description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    path = ROOT / PAGE
-    text = path.read_text()
-    wanted = between(text, figures(known()))
-    if not check:
-        path.write_text(wanted)
-    elif text != wanted:
-        print(f"{PAGE} is stale: run make generate")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -319,7 +319,7 @@ SABOTAGES = (
     Sabotage(
         "the finalizer comes after the record",
         "reconcilers/records.py",
-        "        if addresses and not has_finalizer and any(self._dns.serves(name) for name in names):\n"
+        "        if addresses and not recorded and any(self._dns.serves(name) for name in names):\n"
         "            current = await self._set_finalizer(store, current, present=True)\n",
         "",
     ),

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from decco.desired.departed import departed_text, is_inert
 from decco.kube.entry import Entry
-from decco.objects import FINALIZER_DNS, NAMESPACES, Key
+from decco.objects import NAMESPACES, Key
 from decco.reconcilers.caches import Caches
+from decco.reconcilers.records import has_finalizer
 
 
 def departed(caches: Caches, names: Iterable[str]) -> dict[str, str]:
@@ -23,5 +24,5 @@ def departed(caches: Caches, names: Iterable[str]) -> dict[str, str]:
 def serves_nothing(caches: Caches, namespace: Entry) -> bool:
     """Whether nothing in a namespace in deletion leads traffic to it; an App there may still have records."""
     apps = caches.apps.in_namespace(namespace.key.name)
-    recorded = any(FINALIZER_DNS in (each.obj()["metadata"].get("finalizers") or ()) for each in apps)
+    recorded = any(has_finalizer(each.obj()) for each in apps)
     return not recorded and is_inert(namespace.obj())

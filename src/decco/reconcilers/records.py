@@ -141,13 +141,13 @@ class Records:
 
         Raises Conflict if the object changed meanwhile.
         """
-        has_finalizer, current = _has_finalizer(obj), Published(entry, obj)
+        recorded, current = has_finalizer(obj), Published(entry, obj)
         if self._dns is None:
-            if not has_finalizer:
+            if not recorded:
                 return current
             _warn_left(store, entry)
             return await self._set_finalizer(store, current, present=False)
-        if not names and not has_finalizer:
+        if not names and not recorded:
             self._forget(entry.uid)
             return current
         if role is Role.LEAVING:
@@ -160,7 +160,7 @@ class Records:
         left = self._grace_left(entry.uid, addresses)
         if not names or left == 0:
             return await self._withdraw(self._dns, store, current, names)
-        if addresses and not has_finalizer and any(self._dns.serves(name) for name in names):
+        if addresses and not recorded and any(self._dns.serves(name) for name in names):
             current = await self._set_finalizer(store, current, present=True)
         _check_exists(store, current.entry)
         targets = frozenset(addresses)
@@ -198,7 +198,7 @@ class Records:
         """Withdraws the names of an object that is not placed here, shared ones once others serve them."""
         uid = current.entry.uid
         self._record_probes.forget(uid)
-        if not _has_finalizer(current.obj):
+        if not has_finalizer(current.obj):
             dns.forget(uid)
             return current
         self._left.pop(uid, None)
@@ -217,7 +217,7 @@ class Records:
         """Seconds for which the names of these objects may lead here, as far as is known now; None if none does."""
         if self._dns is None:
             return None
-        if any(_has_finalizer(owner.obj()) for owner in owners):
+        if any(has_finalizer(owner.obj()) for owner in owners):
             return JOIN_SECONDS
         since = max(self._left.get(owner.uid, self._started) for owner in owners)
         left = since + self._ttl - self._clock()
@@ -243,7 +243,7 @@ class Records:
         problems: list[Problem] = []
         uid = current.entry.uid
         self._record_probes.forget(uid)
-        if not _has_finalizer(current.obj):
+        if not has_finalizer(current.obj):
             dns.forget(uid)  # nothing was published; a release would enqueue it without end
         else:
             dns.release(uid)
@@ -302,7 +302,7 @@ class Records:
         reports its end.
         """
         obj = entry.obj()
-        if not _has_finalizer(obj):
+        if not has_finalizer(obj):
             return ()
         if self._dns is None:
             _warn_left(store, entry)
@@ -311,7 +311,7 @@ class Records:
         else:
             _check_exists(store, entry)
             self._dns.release(entry.uid, names)
-            others = [other for other in wait_for if _has_finalizer(other.obj())]
+            others = [other for other in wait_for if has_finalizer(other.obj())]
             if others or not self._dns.gone(entry.uid):
                 uids = (entry.uid, *(other.uid for other in others))
                 return tuple(_problem(each) for uid in uids for each in self._dns.blocking_problems(uid))
@@ -360,7 +360,7 @@ def _check_exists(store: Store, entry: Entry) -> None:
         raise Conflict(409, "Conflict", "the object was removed, or another has its name now")
 
 
-def _has_finalizer(obj: Obj) -> bool:
+def has_finalizer(obj: Obj) -> bool:
     """Whether the object is kept until its records are gone."""
     return FINALIZER_DNS in (obj["metadata"].get("finalizers") or ())
 

@@ -30,7 +30,6 @@ from decco.log import get_logger
 from decco.objects import (
     ANNOTATION_FQDN,
     CERTIFICATES,
-    FINALIZER_DNS,
     GATEWAYS,
     LABEL_PROJECT,
     LIMIT_RANGES,
@@ -55,7 +54,7 @@ from decco.reconcilers.outcomes import REQUEUE_SECONDS, refusal_of
 from decco.reconcilers.outgoing import Switches
 from decco.reconcilers.placement import can_serve, covered, space_place, terms
 from decco.reconcilers.reconciler import Dependencies, Reconciler, requeue_action, seconds_to_expiry
-from decco.reconcilers.records import Published
+from decco.reconcilers.records import Published, has_finalizer
 from decco.reconcilers.report import status_of
 from decco.reconcilers.secrets import Copying
 
@@ -197,7 +196,7 @@ class SpaceReconciler(Reconciler):
         apps = self.caches.apps.in_namespace(entry.key.name)
         action = await self.withdraw(entry, entry.obj(), names, wait_for=apps)
         namespace = self.caches.children[NAMESPACES].get(entry.key)
-        recorded = FINALIZER_DNS in (entry.obj()["metadata"].get("finalizers") or ())
+        recorded = has_finalizer(entry.obj())
         if recorded or namespace is None or not namespace.deleting or namespace.owner_uid != entry.uid:
             return action
         return await self._free(namespace)  # of a deletion in the foreground

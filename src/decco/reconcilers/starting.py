@@ -14,6 +14,7 @@ from decco.desired.model import AppInputs, Child
 from decco.kube.entry import Entry
 from decco.objects import DEPLOYMENTS, HTTP_ROUTES, STATEFUL_SETS, Key, Obj
 from decco.reconcilers.caches import Caches
+from decco.reconcilers.handlers.canary import is_ready
 from decco.settings import RoutingBackend
 
 
@@ -42,7 +43,7 @@ def starting_endpoints(caches: Caches, app: Entry, inputs: AppInputs) -> frozens
     workload = _own(caches.children[kind].get(app.key), app) or {}
     if (workload.get("spec") or {}).get("replicas") == 0:
         return frozenset()
-    ready = bool((workload.get("status") or {}).get("readyReplicas"))
+    ready = is_ready(workload)
     return frozenset(name for name, route in candidates.items() if not ready or _is_behind(route, gateway))
 
 
