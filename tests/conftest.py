@@ -11,6 +11,7 @@ import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import prometheus_client  # noqa: F401  it reads /proc when it is imported, which must not be in a running event loop
 import pytest
 from blockbuster import BlockBuster
 

@@ -134,16 +134,21 @@ def owners(cluster: Cluster, name: str) -> dict[str, str]:
 
 
 def is_whole(cluster: Cluster, name: str) -> bool:
-    """Whether namespace and children belong to the Space and Apps that are there now."""
+    """Whether namespace and children belong to the Space and Apps that are there now; fails with what does not."""
     made = cluster.space(name)
     namespace = cluster.get(f"/api/v1/namespaces/{name}")
-    if made is None or namespace is None:
-        return False
+    assert made is not None, "no Space"
+    assert namespace is not None, "no namespace"
     known = {made["metadata"]["uid"], *(each["metadata"]["uid"] for each in cluster.items(apps_of(name)))}
     refs = namespace["metadata"].get("ownerReferences") or [{}]
+    assert refs[0].get("uid") in known, f"the namespace is another's: {namespace}"
     children = owners(cluster, name)
-    ready = (cluster.space_condition(name, "NetworkReady") or {}).get("status") == "True"
-    return ready and refs[0].get("uid") in known and len(children) > 10 and set(children.values()) <= known
+    strange = {child: owner for child, owner in children.items() if owner not in known}
+    assert not strange, f"of another owner: {strange}; status: {made.get('status')}"
+    assert len(children) > 10, f"only {sorted(children)}; status: {made.get('status')}"
+    ready = cluster.space_condition(name, "NetworkReady") or {}
+    assert ready.get("status") == "True", f"NetworkReady: {ready}"
+    return True
 
 
 def apps_of(name: str) -> str:

@@ -306,18 +306,25 @@ class Records:
             return ()
         if self._dns is None:
             _warn_left(store, entry)
-        elif abandon or annotations_of(obj).get(ANNOTATION_ABANDON_DNS) == "true":
-            self._dns.abandon(entry.uid)
         else:
-            _check_exists(store, entry)
-            self._dns.release(entry.uid, names)
-            others = [other for other in wait_for if has_finalizer(other.obj())]
-            if others or not self._dns.gone(entry.uid):
-                uids = (entry.uid, *(other.uid for other in others))
-                return tuple(_problem(each) for uid in uids for each in self._dns.blocking_problems(uid))
+            waiting = [other for other in wait_for if has_finalizer(other.obj())]
+            if abandon or annotations_of(obj).get(ANNOTATION_ABANDON_DNS) == "true":
+                if waiting:  # they read the annotation from this object, so it stays until they have given up theirs
+                    return self._blocking(waiting)
+                self._dns.abandon(entry.uid)
+            else:
+                _check_exists(store, entry)
+                self._dns.release(entry.uid, names)
+                if waiting or not self._dns.gone(entry.uid):
+                    return self._blocking([entry, *waiting])
         await self._set_finalizer(store, Published(entry, obj), present=False)
         self._forget(entry.uid)
         return ()
+
+    def _blocking(self, owners: Iterable[Entry]) -> tuple[Problem, ...]:
+        """Why the records of these objects are still there."""
+        dns = self._dns
+        return tuple(_problem(each) for owner in owners for each in dns.blocking_problems(owner.uid)) if dns else ()
 
     async def _set_finalizer(self, store: Store, current: Published, *, present: bool) -> Published:
         """Sets or removes the finalizer of exactly this version of the object."""

@@ -15,7 +15,7 @@ from decco.dns.records import DesiredRecord, Role
 from decco.dns.service import Dns, DnsProblem, OwnerState
 from decco.dns.settings import DnsSettings, FederationSettings
 from decco.kube.errors import Conflict, NotFound
-from decco.objects import FINALIZER_DNS, SPACES, Key
+from decco.objects import ANNOTATION_ABANDON_DNS, APPS, FINALIZER_DNS, SPACES, Key
 from decco.reconcilers.answers import NOT_PROBING, EdgeState
 from decco.reconcilers.records import Published, Records, _problem
 from decco.settings import Settings
@@ -57,6 +57,27 @@ async def test_nothing_is_wanted_for_an_object_that_is_gone_since_its_reconcile_
                 await attempt
     assert dns.state("before").ready
     assert dns.gone("before")
+
+
+async def test_a_space_that_gives_up_its_records_stays_until_its_apps_have_done_so() -> None:
+    """Its Apps read the annotation from the Space: if it were gone first, they would wait for their zones for ever."""
+    caches = make_caches()
+    held = {"finalizers": [FINALIZER_DNS]}
+    meta = held | {"deletionTimestamp": "2026-11-01T00:00:00Z", "annotations": {ANNOTATION_ABANDON_DNS: "true"}}
+    caches.spaces.put(stored(SPACES, "acme", uid="space", meta=meta, spec={"domainName": "example.net"}), own=False)
+    caches.apps.put(stored(APPS, "web", namespace="acme", uid="app", meta=held), own=False)
+    space, app = caches.spaces.get(Key("", "acme")), caches.apps.get(Key("acme", "web"))
+    assert space is not None
+    assert app is not None
+    client: Any = Mock(patch=AsyncMock(return_value=space.obj() | {"metadata": space.obj()["metadata"]}))
+    records = Records(Dns([], "here", DnsSettings()), client, Settings(), lambda: 0.0, Mock())
+    await records.release(caches.spaces, space, ["acme.example.net"], wait_for=[app])
+    client.patch.assert_not_awaited()
+    caches.apps.put(stored(APPS, "web", namespace="acme", uid="app"), own=False)
+    app = caches.apps.get(Key("acme", "web"))
+    assert app is not None
+    await records.release(caches.spaces, space, ["acme.example.net"], wait_for=[app])
+    client.patch.assert_awaited_once()
 
 
 @pytest.mark.parametrize("is_there", [True, False])
