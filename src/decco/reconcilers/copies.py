@@ -51,7 +51,10 @@ class Reader(Protocol):
 class _Read:
     """What is known of one namespace."""
 
-    namespace_uid: str
+    uids: tuple[str, str]
+    """Of the Space and its namespace. Another Space of the name may have the same namespace, after ``kubectl delete
+    --cascade=orphan``; the copies have lost their owner reference then, and no reconcile need have seen the moment
+    without a Space."""
     due: float | None = None
     """Time of the next read; None before the first one."""
     lists: int = 0
@@ -87,8 +90,9 @@ class Copies:
         if self._reader is None or namespace_uid is None:
             return
         known = self._reads.get(space.name)
-        if known is None or known.namespace_uid != namespace_uid:
-            known = self._reads[space.name] = _Read(namespace_uid)
+        uids = (space.uid, namespace_uid)
+        if known is None or known.uids != uids:
+            known = self._reads[space.name] = _Read(uids)
         async with known.lock:  # the Space and its Apps may need the first read at the same moment
             lists = self._caches.children[NAMESPACES].lists
             unconfirmed = hourly and space.name in self._reader.unconfirmed
@@ -119,7 +123,7 @@ class Copies:
             await self._reader.bind(space)
         due = self._clock() + _first_pause(space) if bind else inf
         self._store.replace_namespace(space.name, {}, initial=True)  # those of an earlier namespace of the name
-        self._reads[space.name] = _Read(namespace_uid, due, self._caches.children[NAMESPACES].lists, bind)
+        self._reads[space.name] = _Read((space.uid, namespace_uid), due, self._caches.children[NAMESPACES].lists, bind)
 
     async def whole(self, entry: Entry) -> Entry | None:
         """The copy with its content; None if it does not exist any more."""

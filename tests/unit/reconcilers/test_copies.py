@@ -270,6 +270,19 @@ async def test_another_namespace_of_the_name_is_read_again() -> None:
     assert harness.facts() is None
 
 
+async def test_another_space_with_the_same_namespace_reads_again() -> None:
+    """An orphaning deletion took the references of the copies, and no reconcile saw the moment without a Space."""
+    harness = Harness(copy())
+    await harness.copies.read(harness.space)
+    later = space("acme", uid="later", httpCertSecretName="http")
+    namespace = owned(NAMESPACES, "acme", later)
+    harness.caches.spaces.put(later, own=False)
+    harness.caches.children[NAMESPACES].put({**namespace, "metadata": {**namespace["metadata"]}}, own=False)
+    harness.server.holds[HTTP] = copy(ownerReferences=[])
+    await harness.copies.read(facts_of(harness.caches, "acme"))
+    assert harness.store.get(HTTP).owner_uid == ""
+
+
 async def test_what_is_known_goes_with_the_space() -> None:
     harness = Harness(copy())
     await harness.copies.read(harness.space)
