@@ -145,7 +145,7 @@ test-ui: $(VENV)/.complete assets ## decco ui, as operator and as tenant, and th
 test-times: $(VENV)/.complete assets $(NODE_ASSETS) ## the promised durations; idle machine, some ten minutes
 	$(call step,times,TIMED=1 $(BIN)/python -m pytest tests/integration tests/e2e tests/verify -m timed -s --junitxml=$(REPORTS)/times.xml $(ARGS))
 
-test-fresh-machine: $(VENV)/.complete ## a bare Debian with only the packages of README: make test-images, unit tests and the demo, as root and as user (root)
+test-fresh-machine: $(VENV)/.complete ## a bare Debian with only the packages of README: make test-images, unit tests and the demo, as root and as user; ARGS=--whole: make test too (root)
 	$(call step,fresh machine,$(BIN)/python -m testbed.fresh_machine $(ARGS))
 
 faults: $(VENV)/.complete assets ## PLAN=<id> SCENARIO= KIND= SEED=: every fault at every request and event of each scenario, on a real API server (an hour); PLAN replays one
