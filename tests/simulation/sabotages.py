@@ -326,8 +326,8 @@ SABOTAGES = (
     Sabotage(
         "the finalizer goes before the record",
         "reconcilers/records.py",
-        "            if others or not self._dns.gone(entry.uid):",
-        "            if others:",
+        "                if waiting or not self._dns.gone(entry.uid):",
+        "                if waiting:",
     ),
     Sabotage(
         "records are wanted for what is gone",
