@@ -11,6 +11,7 @@ The cache of programs and Go's modules are this machine's, so that nothing is bu
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import tempfile
@@ -27,6 +28,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 README = ("make", "python3", "git", "ca-certificates")
 """What README asks for, of Debian's packages; ca-certificates is what git and Python need for TLS."""
 COMMAND = re.compile(r"sudo apt-get install .*")
+SKIPS = re.compile(r"^SKIPPED .*$", re.MULTILINE)
 SOON_SECONDS = 30.0
 NOBODY = "nobody:nogroup"
 
@@ -88,7 +90,7 @@ def tests(machine: Machine, target: str, report: str) -> None:
         status, said = machine.run(f"make {target}")
     path = machine.root / "decco" / "build" / "tests" / report
     suite = next(ET.parse(path).getroot().iter("testsuite")).attrib if path.is_file() else {}
-    skips = re.findall(r"^SKIPPED .*$", said, re.MULTILINE)
+    skips = SKIPS.findall(said)
     if status != 0 or int(suite.get("tests", 0)) < 2 or any("MISSING" in line for line in skips):
         raise NotSeen(f"make {target} ended with status {status}:\n{said[-6000:]}")
     say(f"make {target}: {suite['tests']} tests, {suite['failures']} failed, {suite['skipped']} skipped")
@@ -110,15 +112,19 @@ def whole(machine: Machine) -> None:
     log = machine.root / "whole.log"
     with step(f"as root, make test, see {log}"):
         status, said = machine.run("make test > /whole.log 2>&1")
-    lines = log.read_text(errors="replace").splitlines() or [said]
-    say(f"make test: status {status}: {lines[-1]}")
-    skips = [line for line in lines if line.startswith("SKIPPED ")]
-    if status != 0 or any("MISSING" in line for line in skips):
-        raise NotSeen("\n".join(["make test was to pass:", *skips, *lines[-60:]]))
+    said += log.read_text(errors="replace")
+    last = said.rstrip().rpartition("\n")[2]
+    say(f"make test: status {status}: {last}")
+    missing = [line for line in SKIPS.findall(said) if "MISSING" in line]
+    if status != 0 or missing:
+        raise NotSeen("\n".join(["make test was to pass:", *missing, said[-6000:]]))
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Exit status 1 if a promise was not kept, 2 if this machine cannot try."""
+    parser = argparse.ArgumentParser(prog="python -m testbed.fresh_machine", description="README on a bare Debian.")
+    parser.add_argument("--whole", action="store_true", help="run make test there too")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="decco-fresh-", ignore_cleanup_errors=True) as folder:
         try:
             machine = Machine(Path(folder))
@@ -134,7 +140,7 @@ def main(arguments: list[str]) -> int:
             tests(machine, "unit", "unit.xml")
             demo(machine)
             demo(machine, "NODE=1")
-            if "--whole" in arguments:
+            if arguments.whole:
                 whole(machine)
         except NotSeen as error:
             say(f"testbed: {error}")
@@ -146,4 +152,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

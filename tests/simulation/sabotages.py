@@ -326,8 +326,8 @@ SABOTAGES = (
     Sabotage(
         "the finalizer goes before the record",
         "reconcilers/records.py",
-        "                if waiting or not self._dns.gone(entry.uid):",
-        "                if waiting:",
+        "            if waiting or not self._dns.gone(entry.uid):",
+        "            if waiting:",
     ),
     Sabotage(
         "records are wanted for what is gone",

@@ -304,27 +304,21 @@ class Records:
         obj = entry.obj()
         if not has_finalizer(obj):
             return ()
+        waiting = [other for other in wait_for if has_finalizer(other.obj())]
         if self._dns is None:
             _warn_left(store, entry)
+        elif abandon or annotations_of(obj).get(ANNOTATION_ABANDON_DNS) == "true":
+            if waiting:  # they read the annotation from this object, so it stays until they have given up theirs
+                return _blocking(self._dns, waiting)
+            self._dns.abandon(entry.uid)
         else:
-            waiting = [other for other in wait_for if has_finalizer(other.obj())]
-            if abandon or annotations_of(obj).get(ANNOTATION_ABANDON_DNS) == "true":
-                if waiting:  # they read the annotation from this object, so it stays until they have given up theirs
-                    return self._blocking(waiting)
-                self._dns.abandon(entry.uid)
-            else:
-                _check_exists(store, entry)
-                self._dns.release(entry.uid, names)
-                if waiting or not self._dns.gone(entry.uid):
-                    return self._blocking([entry, *waiting])
+            _check_exists(store, entry)
+            self._dns.release(entry.uid, names)
+            if waiting or not self._dns.gone(entry.uid):
+                return _blocking(self._dns, [entry, *waiting])
         await self._set_finalizer(store, Published(entry, obj), present=False)
         self._forget(entry.uid)
         return ()
-
-    def _blocking(self, owners: Iterable[Entry]) -> tuple[Problem, ...]:
-        """Why the records of these objects are still there."""
-        dns = self._dns
-        return tuple(_problem(each) for owner in owners for each in dns.blocking_problems(owner.uid)) if dns else ()
 
     async def _set_finalizer(self, store: Store, current: Published, *, present: bool) -> Published:
         """Sets or removes the finalizer of exactly this version of the object."""
@@ -356,6 +350,11 @@ def _warn_left(store: Store, entry: Entry) -> None:
         kind=store.resource.kind,
         key=str(entry.key),
     )
+
+
+def _blocking(dns: Dns, owners: Iterable[Entry]) -> tuple[Problem, ...]:
+    """Why the records of these objects are still there."""
+    return tuple(_problem(each) for owner in owners for each in dns.blocking_problems(owner.uid))
 
 
 def _check_exists(store: Store, entry: Entry) -> None:

@@ -275,9 +275,8 @@ async def test_another_space_with_the_same_namespace_reads_again() -> None:
     harness = Harness(copy())
     await harness.copies.read(harness.space)
     later = space("acme", uid="later", httpCertSecretName="http")
-    namespace = owned(NAMESPACES, "acme", later)
     harness.caches.spaces.put(later, own=False)
-    harness.caches.children[NAMESPACES].put({**namespace, "metadata": {**namespace["metadata"]}}, own=False)
+    harness.caches.children[NAMESPACES].put(owned(NAMESPACES, "acme", later), own=False)
     harness.server.holds[HTTP] = copy(ownerReferences=[])
     await harness.copies.read(facts_of(harness.caches, "acme"))
     assert harness.store.get(HTTP).owner_uid == ""

@@ -69,7 +69,7 @@ async def test_a_space_that_gives_up_its_records_stays_until_its_apps_have_done_
     space, app = caches.spaces.get(Key("", "acme")), caches.apps.get(Key("acme", "web"))
     assert space is not None
     assert app is not None
-    client: Any = Mock(patch=AsyncMock(return_value=space.obj() | {"metadata": space.obj()["metadata"]}))
+    client: Any = Mock(patch=AsyncMock(return_value=space.obj()))
     records = Records(Dns([], "here", DnsSettings()), client, Settings(), lambda: 0.0, Mock())
     await records.release(caches.spaces, space, ["acme.example.net"], wait_for=[app])
     client.patch.assert_not_awaited()
